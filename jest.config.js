@@ -1,0 +1,59 @@
+import { existsSync } from 'node:fs';
+
+const swc = {
+  sourceMaps: 'inline',
+  jsc: {
+    target: 'es2022',
+    parser: { syntax: 'typescript', decorators: true },
+    transform: { decoratorMetadata: true, legacyDecorator: true },
+  },
+  module: { type: 'es6' },
+};
+
+/** Tests and samples import the library by its public names and get the sources. */
+const publicNames = {
+  '^nestjs-interlock$': '<rootDir>/lib/index.ts',
+  '^nestjs-interlock/redis$': '<rootDir>/lib/backends/redis/index.ts',
+  '^nestjs-interlock/testing$': '<rootDir>/lib/testing/index.ts',
+};
+
+const relative = { '^(\\.{1,2}/.*)\\.js$': '$1' };
+
+const common = {
+  rootDir: import.meta.dirname,
+  roots: ['lib', 'test', 'sample'].filter((dir) => existsSync(dir)).map((dir) => `<rootDir>/${dir}`),
+  testEnvironment: 'node',
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: { '\\.ts$': ['@swc/jest', swc] },
+  setupFiles: ['reflect-metadata'],
+};
+
+export default {
+  maxWorkers: 2,
+  testTimeout: 30_000,
+  reporters: ['default', '<rootDir>/scripts/tally-reporter.mjs'],
+  projects: [
+    {
+      ...common,
+      displayName: 'nest-12',
+      globals: { NEST_MAJOR: 12 },
+      moduleNameMapper: { ...publicNames, ...relative },
+      testMatch: [
+        '<rootDir>/lib/**/*.spec.ts',
+        '<rootDir>/test/**/*.spec.ts',
+        '<rootDir>/sample/**/*.spec.ts',
+      ],
+    },
+    {
+      ...common,
+      displayName: 'nest-11',
+      globals: { NEST_MAJOR: 11 },
+      moduleNameMapper: {
+        ...publicNames,
+        '^(@nestjs/.+|ioredis)$': '<rootDir>/test/nest-11/node_modules/$1',
+        ...relative,
+      },
+      testMatch: ['<rootDir>/test/e2e/**/*.spec.ts', '<rootDir>/test/conformance/redis*.spec.ts'],
+    },
+  ],
+};
