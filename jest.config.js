@@ -50,7 +50,7 @@ export default {
       globals: { NEST_MAJOR: 11 },
       moduleNameMapper: {
         ...publicNames,
-        '^(@nestjs/.+|ioredis)$': '<rootDir>/test/nest-11/node_modules/$1',
+        '^(@nestjs/.+|ioredis(?:/.+)?)$': '<rootDir>/test/nest-11/node_modules/$1',
         ...relative,
       },
       testMatch: ['<rootDir>/test/e2e/**/*.spec.ts', '<rootDir>/test/conformance/redis*.spec.ts'],
