@@ -4,7 +4,7 @@
  *
  * It reads the output of tsc, where each top-level statement starts in the first column.
  */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { root, run, script } from './run.mjs';
@@ -122,9 +122,9 @@ async function describe(types, entry) {
   const queue = [];
   for (const [name, reference] of names) {
     const real = await origin(reference);
-    publicKeys.add(`${real.name} ${real.file}`);
     queue.push(real);
-    if (real.name !== name) found.set(`${name} `, [`export { ${real.name} as ${name} };`]);
+    if (real.name === name) publicKeys.add(`${real.name} ${real.file}`);
+    else found.set(`${name} `, [`export { ${real.name} as ${name} };`]);
   }
   for (const reference of queue) {
     const key = `${reference.name} ${reference.file}`;
@@ -170,7 +170,10 @@ await script(async () => {
       const name = subpath.replace(/^\./, manifest.name);
       text += `\n## ${name}\n\n\`\`\`ts\n${await describe(types, entry)}\n\`\`\`\n`;
     }
-    if (process.argv.includes('--update')) return await writeFile(snapshot, text);
+    if (process.argv.includes('--update')) {
+      await mkdir(dirname(snapshot), { recursive: true });
+      return await writeFile(snapshot, text);
+    }
     const saved = await readFile(snapshot, 'utf8').catch(() => '');
     if (saved === text) return;
     const actual = join(types, 'actual.md');
