@@ -1,0 +1,32 @@
+// Compiled by scripts/pack-smoke.mjs under every module resolution that a user may have; never run.
+import { Injectable, Module } from '@nestjs/common';
+import { LockModule, LockService, Locked } from 'nestjs-interlock';
+import { redis } from 'nestjs-interlock/redis';
+import * as testing from 'nestjs-interlock/testing';
+
+@Injectable()
+export class Seats {
+  constructor(private readonly locks: LockService) {}
+
+  @Locked('seat:<seatId>', { wait: '2s' })
+  sell(seatId: string): Promise<string> {
+    return Promise.resolve(seatId);
+  }
+
+  async byHand(): Promise<number> {
+    const lease = await this.locks.tryAcquire('seat:13');
+    await lease?.release();
+    return this.locks.using(['a', 'b'], (inner) => {
+      inner.assertHeld();
+      return Promise.resolve(inner.keys.length);
+    });
+  }
+}
+
+@Module({
+  imports: [LockModule.forRoot({ backend: redis('redis://localhost:6379') })],
+  providers: [Seats],
+})
+export class AppModule {}
+
+export const names: readonly string[] = Object.keys(testing);

@@ -1,0 +1,10 @@
+// The same probe by `require`; see scripts/pack-smoke.mjs.
+'use strict';
+require('reflect-metadata');
+const { NestFactory } = require('@nestjs/core');
+const entry = require('nestjs-interlock');
+const redis = require('nestjs-interlock/redis');
+const testing = require('nestjs-interlock/testing');
+const { probe } = require('./probe.cjs');
+
+probe({ NestFactory, entry, redis, testing });

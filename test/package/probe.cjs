@@ -1,0 +1,36 @@
+// Takes the modules from its caller, so that one probe serves `import` and `require`.
+'use strict';
+const assert = require('node:assert/strict');
+
+/**
+ * @param {object} modules
+ * @param {typeof import('@nestjs/core').NestFactory} modules.NestFactory
+ * @param {typeof import('nestjs-interlock')} modules.entry
+ * @param {typeof import('nestjs-interlock/redis')} modules.redis
+ * @param {typeof import('nestjs-interlock/testing')} modules.testing
+ */
+exports.probe = async function probe({ NestFactory, entry, redis, testing }) {
+  assert.ok(Object.keys(testing).length > 0, 'the entry point for tests exports something');
+
+  /** @param {Parameters<typeof entry.LockModule.forRoot>} options */
+  const boot = (...options) =>
+    NestFactory.createApplicationContext(entry.LockModule.forRoot(...options), {
+      logger: false,
+      abortOnError: false,
+    });
+
+  const app = await boot();
+  const seen = await app.get(entry.LockService).using('k', async () => 'inside');
+  assert.equal(seen, 'inside');
+  await app.close();
+
+  // Nothing listens there: with the client installed this is a server that cannot be reached, without it a sentence.
+  const installed = process.argv.includes('--with-ioredis');
+  const problem = await (async () => boot({ backend: redis.redis('redis://127.0.0.1:1') }))().then(
+    () => assert.fail('an application without its lock server must not start'),
+    (error) => error,
+  );
+  const message = String(problem.message);
+  assert.equal(/npm install.*ioredis/.test(message), !installed, message);
+  console.log(message);
+};
