@@ -7,4 +7,4 @@ const redis = require('nestjs-interlock/redis');
 const testing = require('nestjs-interlock/testing');
 const { probe } = require('./probe.cjs');
 
-probe({ NestFactory, entry, redis, testing });
+void probe({ NestFactory, entry, redis, testing });
