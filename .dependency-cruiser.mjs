@@ -68,7 +68,7 @@ export default {
       comment: 'Waiting, renewing and retrying belong to the core; a backend method is one server step.',
       severity: 'error',
       from: { path: '^lib/backends/', pathNot: spec },
-      to: { path: '^lib/core/(lease|keeper|line|outcome|context|locks?|lock-core|acquisition)\\.ts$' },
+      to: { path: '^lib/core/', pathNot: '^lib/core/(clock|duration|errors|fence-guard|key)\\.ts$' },
     },
     {
       name: 'backends-do-not-share',
