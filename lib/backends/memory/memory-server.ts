@@ -103,8 +103,8 @@ export class MemoryServer {
     const nowMs = this.now();
     const lock = this.find(claim.key, nowMs);
     const held = lock?.heldBy(claim.owner);
-    if (!lock || !held) return this.departed.hasReleased(claim) ? 'released' : 'gone';
-    this.departed.markReleased(claim);
+    if (!lock || !held) return this.departed.hasReleased(claim, nowMs) ? 'released' : 'gone';
+    this.departed.markReleased(claim, nowMs);
     if (lingerMs > 0) {
       held.lingering = true;
       lock.keepUntil(held, nowMs + lingerMs);
