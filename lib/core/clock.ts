@@ -52,12 +52,11 @@ class SystemTimer implements Timer {
  * towards giving a lease up too early.
  */
 export class SystemClock implements Clock {
-  private readonly wallOriginMs = Date.now();
-  private readonly monotonicOriginMs = performance.now();
   private latestMs = 0;
 
   now(): number {
-    const elapsedMs = Math.max(performance.now() - this.monotonicOriginMs, Date.now() - this.wallOriginMs);
+    // both from the start of the process, so that all instances in it agree
+    const elapsedMs = Math.max(performance.now(), Date.now() - performance.timeOrigin);
     if (elapsedMs > this.latestMs) this.latestMs = elapsedMs;
     return this.latestMs;
   }
@@ -66,3 +65,6 @@ export class SystemClock implements Clock {
     return new SystemTimer(callback, delayMs, background);
   }
 }
+
+/** The one that is used unless another is given. */
+export const systemClock: Clock = new SystemClock();
