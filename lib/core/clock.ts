@@ -57,10 +57,7 @@ export class SystemClock implements Clock {
   private latestMs = 0;
 
   now(): number {
-    const elapsedMs = Math.max(
-      performance.now() - this.monotonicOriginMs,
-      Date.now() - this.wallOriginMs,
-    );
+    const elapsedMs = Math.max(performance.now() - this.monotonicOriginMs, Date.now() - this.wallOriginMs);
     if (elapsedMs > this.latestMs) this.latestMs = elapsedMs;
     return this.latestMs;
   }
