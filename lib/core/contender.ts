@@ -25,6 +25,8 @@ export interface Arena {
   readonly clock: Clock;
   readonly backend: LockBackend;
   readonly callTimeoutMs: number;
+  /** All that wait for an answer. */
+  readonly contenders: Set<Contender>;
   /** Something of that claim may be left on the server. */
   abandon(name: string, claim: Claim): void;
   /** The server said that it has to wait; told once a wish. */
@@ -64,10 +66,11 @@ export class Contender implements LineMember {
     private readonly line: Line,
     private readonly name: string,
     public claim: Claim,
+    startMs: number,
     private readonly waitMs: number,
     private readonly signal: AbortSignal | undefined,
   ) {
-    this.deadlineMs = arena.clock.now() + waitMs;
+    this.deadlineMs = startMs + waitMs;
   }
 
   /** True once the server said that it has to wait. */
@@ -80,7 +83,8 @@ export class Contender implements LineMember {
     if (this.signal?.aborted)
       return Promise.resolve({ kind: 'aborted', reason: this.signal.reason as unknown });
     this.signal?.addEventListener('abort', this.onAbort, { once: true });
-    this.line.enter(this);
+    this.line.enter();
+    this.arena.contenders.add(this);
     return new Promise((resolve) => {
       this.resolve = resolve;
       this.enter();
@@ -98,22 +102,28 @@ export class Contender implements LineMember {
     if (!this.place || (this.place.busy.ahead ?? 0) === 0) this.attempt();
   }
 
+  /** The service is closing. */
   close(): void {
     this.conclude({ kind: 'closed' });
   }
 
   private enter(): void {
     if (this.waitMs === 0) return this.attempt();
-    if (this.waitMs < Infinity) {
-      this.deadlineTimer = this.arena.clock.setTimer(this.onDeadline, this.waitMs);
-    }
     if (this.line.admitsBeside(this.claim)) {
       this.beside = true;
       this.claim = { ...this.claim, queue: false };
       this.attempt();
     } else {
       this.line.join(this);
+      if (!this.inFlight) this.armDeadline();
     }
+  }
+
+  /** Once it is certain to wait: most wishes are granted by the first answer, which has a limit of its own. */
+  private armDeadline(): void {
+    if (this.deadlineTimer || this.settled || this.waitMs === Infinity) return;
+    const leftMs = this.deadlineMs - this.arena.clock.now();
+    this.deadlineTimer = this.arena.clock.setTimer(this.onDeadline, leftMs);
   }
 
   private readonly attempt = (): void => {
@@ -134,6 +144,8 @@ export class Contender implements LineMember {
   private timeoutMs(): number {
     const { callTimeoutMs, clock } = this.arena;
     if (this.waitMs === 0) return callTimeoutMs;
+    // not yet past its very first call, so all of its time is left
+    if (!this.deadlineTimer && this.waitMs + GRACE_MS >= callTimeoutMs) return callTimeoutMs;
     return Math.max(1, Math.min(callTimeoutMs, this.deadlineMs + GRACE_MS - clock.now()));
   }
 
@@ -166,6 +178,7 @@ export class Contender implements LineMember {
       this.place = place;
       return this.onDeadline();
     }
+    this.armDeadline();
     if (this.beside) return this.fallIn();
     this.place = place;
     place.onHint(this.attempt);
@@ -186,6 +199,7 @@ export class Contender implements LineMember {
     if (failure.certainty === 'unknown') this.uncertain = true;
     const isOver = this.arena.clock.now() >= this.deadlineMs;
     if (this.waitMs === 0 || isOver) return this.conclude({ kind: 'unavailable', ...failure });
+    this.armDeadline();
     if (this.beside) return this.fallIn();
     this.retryIn(this.backoffMs);
     this.backoffMs = Math.min(LONGEST_BACKOFF_MS, this.backoffMs * 2);
@@ -218,6 +232,7 @@ export class Contender implements LineMember {
     } else if (this.inFlight || this.uncertain || this.place) {
       this.arena.abandon(this.name, this.claim);
     }
+    this.arena.contenders.delete(this);
     this.line.leave(this);
     this.resolve(verdict);
   }
