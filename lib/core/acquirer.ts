@@ -69,7 +69,8 @@ export class Acquirer implements LeaseHost {
   /** Rejects the waiters, gives back what is held, and pays what is owed; bounded. */
   async close(): Promise<void> {
     this.state = 'closed';
-    for (const contender of this.arena.contenders) contender.close();
+    // from the back, else each would send a claim as it moves up
+    for (const contender of [...this.arena.contenders].reverse()) contender.close();
     await Promise.all(this.keeper.all.map((hold) => this.releaser.revoke(hold)));
     this.keeper.stop();
     await this.debts.drain(this.settings.shutdownTimeoutMs);
