@@ -10,7 +10,7 @@ import {
 import type { Clock, Timer } from './clock.js';
 import { marginMs } from './hold.js';
 import type { Line, LineMember } from './line.js';
-import { outcomeOf, type Outcome } from './outcome.js';
+import { outcomeOf, type Failure, type Outcome } from './outcome.js';
 
 /** What a wish for one key came to. */
 export type Verdict =
@@ -45,6 +45,7 @@ const SHORTEST_PAUSE_MS = 5;
  * the holder's expiry and at the poll interval. A hint is never trusted; an answer of the server decides.
  */
 export class Contender implements LineMember {
+  failure: Failure | undefined;
   private resolve!: (verdict: Verdict) => void;
   private settled = false;
   private inFlight = false;
@@ -54,7 +55,6 @@ export class Contender implements LineMember {
   private beside = false;
   private uncertain = false;
   private place: Place | undefined;
-  private failure: { certainty: Certainty; error: Error } | undefined;
   private answered = false;
   private backoffMs = FIRST_BACKOFF_MS;
   private deadlineTimer: Timer | undefined;
@@ -76,6 +76,10 @@ export class Contender implements LineMember {
   /** True once the server said that it has to wait. */
   get waits(): boolean {
     return this.answered;
+  }
+
+  get busy(): Busy | undefined {
+    return this.place?.busy;
   }
 
   /** Never rejects. */
@@ -194,11 +198,11 @@ export class Contender implements LineMember {
     this.line.join(this);
   }
 
-  private onFailure(failure: { certainty: Certainty; error: Error }): void {
+  private onFailure(failure: Failure): void {
     this.failure = failure;
     if (failure.certainty === 'unknown') this.uncertain = true;
     const isOver = this.arena.clock.now() >= this.deadlineMs;
-    if (this.waitMs === 0 || isOver) return this.conclude({ kind: 'unavailable', ...failure });
+    if (this.waitMs === 0 || isOver) return this.concludeUnavailable(failure);
     this.armDeadline();
     if (this.beside) return this.fallIn();
     this.retryIn(this.backoffMs);
@@ -213,13 +217,18 @@ export class Contender implements LineMember {
   private readonly onDeadline = (): void => {
     // a first claim whose answer is due any moment gets its grace: that answer says why
     if (this.inFlight && !this.answered && !this.failure) return;
-    if (this.failure) this.conclude({ kind: 'unavailable', ...this.failure });
-    else this.conclude({ kind: 'busy', busy: this.place?.busy ?? {} });
+    const failure = this.failure ?? this.line.news?.failure;
+    if (failure) this.concludeUnavailable(failure);
+    else this.conclude({ kind: 'busy', busy: this.busy ?? this.line.news?.busy ?? {} });
   };
 
   private readonly onAbort = (): void => {
     this.conclude({ kind: 'aborted', reason: this.signal?.reason as unknown });
   };
+
+  private concludeUnavailable({ certainty, error }: Failure): void {
+    this.conclude({ kind: 'unavailable', certainty, error });
+  }
 
   private conclude(verdict: Verdict): void {
     if (this.settled) return;

@@ -1,4 +1,5 @@
-import type { Claim } from '../backends/lock-backend.js';
+import type { Busy, Claim } from '../backends/lock-backend.js';
+import type { Failure } from './outcome.js';
 
 /**
  * While this process holds the key itself, the next of its callers waits so long before it takes a place in
@@ -12,6 +13,9 @@ export interface LineMember {
   readonly claim: Claim;
   /** True once the server said that it has to wait. */
   readonly waits: boolean;
+  /** Who is in the way, by the last answer; and why the last call failed, if it did. */
+  readonly busy: Busy | undefined;
+  readonly failure: Failure | undefined;
   /** It is the head now: it may talk to the server, after that delay. */
   takeTurn(delayMs: number): void;
   /** This process freed the key. */
@@ -48,6 +52,11 @@ export class Line {
   admitsBeside(claim: Claim): boolean {
     const { head } = this;
     return head !== undefined && claim.mode !== 'exclusive' && head.claim.mode === claim.mode && !head.waits;
+  }
+
+  /** What those behind the head know of the server: what the head was told. */
+  get news(): Pick<LineMember, 'busy' | 'failure'> | undefined {
+    return this.head;
   }
 
   enter(): void {
