@@ -46,6 +46,7 @@ export class Acquirer implements LeaseHost {
       clock,
       backend,
       callTimeoutMs,
+      contenders: new Set(),
       abandon: (name, claim) => this.debts.owe(name, claim.ttlMs, () => backend.abandon(claim)),
       waits: (name) => events.observed && events.emit({ type: 'waiting', key: name }),
     };
@@ -68,8 +69,8 @@ export class Acquirer implements LeaseHost {
   /** Rejects the waiters, gives back what is held, and pays what is owed; bounded. */
   async close(): Promise<void> {
     this.state = 'closed';
-    const waiters = [...this.lines.values()].flatMap((line) => line.everybody);
-    for (const waiter of waiters) waiter.close();
+    // from the back, else each would send a claim as it moves up
+    for (const contender of [...this.arena.contenders].reverse()) contender.close();
     await Promise.all(this.keeper.all.map((hold) => this.releaser.revoke(hold)));
     this.keeper.stop();
     await this.debts.drain(this.settings.shutdownTimeoutMs);
@@ -88,11 +89,11 @@ export class Acquirer implements LeaseHost {
       for (const [key, name] of names) {
         let hold = terms.reentrant ? this.reenter(key, terms) : undefined;
         if (!hold) {
-          const spentMs = holds.length > 0 ? clock.now() - startMs : 0;
-          const verdict = await this.contend(key, name, terms, Math.max(0, terms.waitMs - spentMs));
-          const waitedMs = clock.now() - startMs;
-          if (verdict.kind !== 'granted') return await this.refuse(holds, { name, waitedMs, verdict });
-          hold = this.hold(name, verdict.grant, terms, verdict.uncertain, waitedMs);
+          const verdict = await this.contend(key, name, terms, holds.length > 0 ? startMs : undefined);
+          if (verdict.kind !== 'granted') {
+            return await this.refuse(holds, { name, waitedMs: clock.now() - startMs, verdict });
+          }
+          hold = this.hold(name, verdict.grant, terms, verdict.uncertain, startMs);
         }
         holds.push(hold);
         // else it was granted while the service closed, and nobody would look after it
@@ -110,7 +111,7 @@ export class Acquirer implements LeaseHost {
   adopt(parts: readonly [HandlePart, ...HandlePart[]], sentAtMs: number, terms: Terms): HeldLease {
     const holds = parts.map(({ name, grant }) => {
       this.lineOf(grant.claim.key).granted();
-      return this.hold(name, { ...grant, sentAtMs }, terms, false, 0);
+      return this.hold(name, { ...grant, sentAtMs }, terms, false, sentAtMs);
     });
     return new HeldLease(this, holds as [Hold, ...Hold[]]);
   }
@@ -163,27 +164,33 @@ export class Acquirer implements LeaseHost {
     );
   }
 
-  private contend(key: string, name: string, terms: Terms, waitMs: number): Promise<Verdict> {
+  /** Several keys have one wait in common, which began at `startMs`. */
+  private contend(key: string, name: string, terms: Terms, startMs?: number): Promise<Verdict> {
     if (this.state !== 'open') return Promise.resolve({ kind: 'closed' });
+    const nowMs = this.settings.clock.now();
+    const waitMs = startMs === undefined ? terms.waitMs : Math.max(0, startMs + terms.waitMs - nowMs);
     const claim = claimOf(key, this.owners.next(), terms, waitMs > 0);
-    return new Contender(this.arena, this.lineOf(key), name, claim, waitMs, terms.signal).run();
+    return new Contender(this.arena, this.lineOf(key), name, claim, nowMs, waitMs, terms.signal).run();
   }
 
   private lineOf(key: string): Line {
     let line = this.lines.get(key);
     if (!line) {
-      line = new Line(() => this.lines.delete(key));
+      line = new Line(key, this.lines);
       this.lines.set(key, line);
     }
     return line;
   }
 
-  private hold(name: string, grant: Grant, terms: Terms, uncertain: boolean, waitedMs: number): Hold {
+  private hold(name: string, grant: Grant, terms: Terms, uncertain: boolean, startMs: number): Hold {
     const line = this.lineOf(grant.claim.key);
-    const hold = new Hold(name, grant, terms.renew, terms.minHoldMs, this.settings.clock, () => line.freed());
+    const hold = new Hold(name, grant, terms.renew, terms.minHoldMs, this.settings.clock, line);
     hold.uncertain = uncertain;
     this.keeper.add(hold);
-    if (this.events.observed) this.events.emit({ type: 'acquired', key: name, fence: grant.fence, waitedMs });
+    if (this.events.observed) {
+      const waitedMs = this.settings.clock.now() - startMs;
+      this.events.emit({ type: 'acquired', key: name, fence: grant.fence, waitedMs });
+    }
     return hold;
   }
 

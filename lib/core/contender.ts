@@ -10,7 +10,7 @@ import {
 import type { Clock, Timer } from './clock.js';
 import { marginMs } from './hold.js';
 import type { Line, LineMember } from './line.js';
-import { outcomeOf, type Outcome } from './outcome.js';
+import { outcomeOf, type Failure, type Outcome } from './outcome.js';
 
 /** What a wish for one key came to. */
 export type Verdict =
@@ -25,6 +25,8 @@ export interface Arena {
   readonly clock: Clock;
   readonly backend: LockBackend;
   readonly callTimeoutMs: number;
+  /** All that wait for an answer. */
+  readonly contenders: Set<Contender>;
   /** Something of that claim may be left on the server. */
   abandon(name: string, claim: Claim): void;
   /** The server said that it has to wait; told once a wish. */
@@ -43,6 +45,7 @@ const SHORTEST_PAUSE_MS = 5;
  * the holder's expiry and at the poll interval. A hint is never trusted; an answer of the server decides.
  */
 export class Contender implements LineMember {
+  failure: Failure | undefined;
   private resolve!: (verdict: Verdict) => void;
   private settled = false;
   private inFlight = false;
@@ -52,7 +55,6 @@ export class Contender implements LineMember {
   private beside = false;
   private uncertain = false;
   private place: Place | undefined;
-  private failure: { certainty: Certainty; error: Error } | undefined;
   private answered = false;
   private backoffMs = FIRST_BACKOFF_MS;
   private deadlineTimer: Timer | undefined;
@@ -64,10 +66,11 @@ export class Contender implements LineMember {
     private readonly line: Line,
     private readonly name: string,
     public claim: Claim,
+    startMs: number,
     private readonly waitMs: number,
     private readonly signal: AbortSignal | undefined,
   ) {
-    this.deadlineMs = arena.clock.now() + waitMs;
+    this.deadlineMs = startMs + waitMs;
   }
 
   /** True once the server said that it has to wait. */
@@ -75,12 +78,17 @@ export class Contender implements LineMember {
     return this.answered;
   }
 
+  get busy(): Busy | undefined {
+    return this.place?.busy;
+  }
+
   /** Never rejects. */
   run(): Promise<Verdict> {
     if (this.signal?.aborted)
       return Promise.resolve({ kind: 'aborted', reason: this.signal.reason as unknown });
     this.signal?.addEventListener('abort', this.onAbort, { once: true });
-    this.line.enter(this);
+    this.line.enter();
+    this.arena.contenders.add(this);
     return new Promise((resolve) => {
       this.resolve = resolve;
       this.enter();
@@ -98,22 +106,28 @@ export class Contender implements LineMember {
     if (!this.place || (this.place.busy.ahead ?? 0) === 0) this.attempt();
   }
 
+  /** The service is closing. */
   close(): void {
     this.conclude({ kind: 'closed' });
   }
 
   private enter(): void {
     if (this.waitMs === 0) return this.attempt();
-    if (this.waitMs < Infinity) {
-      this.deadlineTimer = this.arena.clock.setTimer(this.onDeadline, this.waitMs);
-    }
     if (this.line.admitsBeside(this.claim)) {
       this.beside = true;
       this.claim = { ...this.claim, queue: false };
       this.attempt();
     } else {
       this.line.join(this);
+      if (!this.inFlight) this.armDeadline();
     }
+  }
+
+  /** Once it is certain to wait: most wishes are granted by the first answer, which has a limit of its own. */
+  private armDeadline(): void {
+    if (this.deadlineTimer || this.settled || this.waitMs === Infinity) return;
+    const leftMs = this.deadlineMs - this.arena.clock.now();
+    this.deadlineTimer = this.arena.clock.setTimer(this.onDeadline, leftMs);
   }
 
   private readonly attempt = (): void => {
@@ -134,6 +148,8 @@ export class Contender implements LineMember {
   private timeoutMs(): number {
     const { callTimeoutMs, clock } = this.arena;
     if (this.waitMs === 0) return callTimeoutMs;
+    // not yet past its very first call, so all of its time is left
+    if (!this.deadlineTimer && this.waitMs + GRACE_MS >= callTimeoutMs) return callTimeoutMs;
     return Math.max(1, Math.min(callTimeoutMs, this.deadlineMs + GRACE_MS - clock.now()));
   }
 
@@ -166,6 +182,7 @@ export class Contender implements LineMember {
       this.place = place;
       return this.onDeadline();
     }
+    this.armDeadline();
     if (this.beside) return this.fallIn();
     this.place = place;
     place.onHint(this.attempt);
@@ -181,11 +198,12 @@ export class Contender implements LineMember {
     this.line.join(this);
   }
 
-  private onFailure(failure: { certainty: Certainty; error: Error }): void {
+  private onFailure(failure: Failure): void {
     this.failure = failure;
     if (failure.certainty === 'unknown') this.uncertain = true;
     const isOver = this.arena.clock.now() >= this.deadlineMs;
-    if (this.waitMs === 0 || isOver) return this.conclude({ kind: 'unavailable', ...failure });
+    if (this.waitMs === 0 || isOver) return this.concludeUnavailable(failure);
+    this.armDeadline();
     if (this.beside) return this.fallIn();
     this.retryIn(this.backoffMs);
     this.backoffMs = Math.min(LONGEST_BACKOFF_MS, this.backoffMs * 2);
@@ -199,13 +217,18 @@ export class Contender implements LineMember {
   private readonly onDeadline = (): void => {
     // a first claim whose answer is due any moment gets its grace: that answer says why
     if (this.inFlight && !this.answered && !this.failure) return;
-    if (this.failure) this.conclude({ kind: 'unavailable', ...this.failure });
-    else this.conclude({ kind: 'busy', busy: this.place?.busy ?? {} });
+    const failure = this.failure ?? this.line.news?.failure;
+    if (failure) this.concludeUnavailable(failure);
+    else this.conclude({ kind: 'busy', busy: this.busy ?? this.line.news?.busy ?? {} });
   };
 
   private readonly onAbort = (): void => {
     this.conclude({ kind: 'aborted', reason: this.signal?.reason as unknown });
   };
+
+  private concludeUnavailable({ certainty, error }: Failure): void {
+    this.conclude({ kind: 'unavailable', certainty, error });
+  }
 
   private conclude(verdict: Verdict): void {
     if (this.settled) return;
@@ -218,6 +241,7 @@ export class Contender implements LineMember {
     } else if (this.inFlight || this.uncertain || this.place) {
       this.arena.abandon(this.name, this.claim);
     }
+    this.arena.contenders.delete(this);
     this.line.leave(this);
     this.resolve(verdict);
   }

@@ -31,7 +31,7 @@ export class Hold {
   uncertain = false;
 
   private controller: AbortController | undefined;
-  private readonly lossListeners: (() => void)[] = [];
+  private lossListeners: (() => void)[] | undefined;
 
   constructor(
     readonly name: string,
@@ -39,16 +39,16 @@ export class Hold {
     readonly renews: boolean,
     readonly minHoldMs: number,
     private readonly clock: Clock,
-    private onEnd: (() => void) | undefined,
+    private line: { freed(): void } | undefined,
   ) {
     this.confirm(grant.sentAtMs);
   }
 
   /** The key is on its way back: tells, once, those of this process who wait for it. */
   end(): void {
-    const { onEnd } = this;
-    this.onEnd = undefined;
-    onEnd?.();
+    const { line } = this;
+    this.line = undefined;
+    line?.freed();
   }
 
   /** The server confirmed the lease by the answer to a request that was sent at `sentAtMs`. */
@@ -87,7 +87,7 @@ export class Hold {
   }
 
   onLoss(listener: () => void): void {
-    this.lossListeners.push(listener);
+    (this.lossListeners ??= []).push(listener);
   }
 
   /** Marks the loss and tells everybody. False when it is not held any more anyway. */
@@ -100,7 +100,7 @@ export class Hold {
       fence: this.grant.fence,
     });
     this.controller?.abort(this.loss);
-    for (const listener of this.lossListeners) listener();
+    for (const listener of this.lossListeners ?? []) listener();
     return true;
   }
 }

@@ -38,10 +38,12 @@ export class Keeper {
     this.wakeBy(hold.dueAtMs);
   }
 
-  /** From here on the hold is not renewed any more; one renewal may still be in flight. */
+  /**
+   * From here on the hold is not renewed any more; one renewal may still be in flight. The timer stays: it
+   * will find nothing to do, which is cheaper than to set it anew for each short lease.
+   */
   remove(hold: Hold): void {
     this.holds.delete(hold);
-    if (this.holds.size === 0) this.disarm();
   }
 
   /** Marks a hold as lost, once. */

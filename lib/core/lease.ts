@@ -61,7 +61,6 @@ export interface LeaseHost {
 
 /** The lease that the service hands out: a share of one or more holds. */
 export class HeldLease implements Lease {
-  readonly keys: readonly string[];
   readonly key: string;
   private released: Promise<boolean> | undefined;
   private controller: AbortController | undefined;
@@ -70,8 +69,11 @@ export class HeldLease implements Lease {
     private readonly host: LeaseHost,
     private readonly holds: readonly [Hold, ...Hold[]],
   ) {
-    this.keys = holds.map((hold) => hold.name);
     this.key = holds[0].name;
+  }
+
+  get keys(): readonly string[] {
+    return this.holds.map((hold) => hold.name);
   }
 
   get holdsByKey(): ReadonlyMap<string, Hold> {

@@ -1,10 +1,15 @@
 import { BackendError, type Certainty } from '../backends/backend-error.js';
 import type { Clock } from './clock.js';
 
-/** What came of a backend call. `unknown` is neither a success nor a denial: it may have been carried out. */
-export type Outcome<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly certainty: Certainty; readonly error: Error };
+/** A call that did not succeed. `unknown` is not a denial: it may have been carried out. */
+export interface Failure {
+  readonly ok: false;
+  readonly certainty: Certainty;
+  readonly error: Error;
+}
+
+/** What came of a backend call. */
+export type Outcome<T> = { readonly ok: true; readonly value: T } | Failure;
 
 /**
  * Carries out a backend call under a deadline of our own. Never rejects. Whatever a backend rejects with
@@ -28,7 +33,7 @@ export function outcomeOf<T>(clock: Clock, timeoutMs: number, call: () => Promis
   });
 }
 
-function silence(timeoutMs: number): Outcome<never> {
+function silence(timeoutMs: number): Failure {
   const error = new BackendError(
     `the lock server did not answer within ${Math.round(timeoutMs)} ms`,
     'unknown',
@@ -36,7 +41,7 @@ function silence(timeoutMs: number): Outcome<never> {
   return { ok: false, certainty: 'unknown', error };
 }
 
-function failure(reason: unknown): Outcome<never> {
+function failure(reason: unknown): Failure {
   if (reason instanceof BackendError || isBackendErrorByName(reason)) {
     return { ok: false, certainty: reason.certainty, error: reason };
   }

@@ -62,11 +62,11 @@ export class Releaser {
     this.keeper.remove(hold);
     // else it could arrive after the release, and bring the key back to life
     if (hold.renewal) await hold.renewal;
-    const heldMs = this.clock.now() - hold.grant.sentAtMs;
     const release = await this.send(hold);
     if (hold.uncertain) this.oweAbandon(hold);
     if (this.events.observed && !('error' in release)) {
-      const { fence } = hold.grant;
+      const { fence, sentAtMs } = hold.grant;
+      const heldMs = this.clock.now() - sentAtMs;
       this.events.emit({ type: 'released', key: hold.name, fence, heldMs, wasHeld: release.wasHeld });
     }
     return release;
@@ -74,18 +74,19 @@ export class Releaser {
 
   private async send(hold: Hold): Promise<Release> {
     const giveUpAtMs = this.clock.now() + this.callTimeoutMs;
+    let leftMs = this.callTimeoutMs;
     let mayHaveBeenOurs = false;
     for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs *= 2) {
-      const sentInTime = !hold.expired;
-      const leftMs = Math.max(1, giveUpAtMs - this.clock.now());
+      const isOurs = giveUpAtMs - leftMs < hold.deadlineMs;
       const call = outcomeOf(this.clock, leftMs, () => this.backend.release(hold.grant, hold.lingerMs));
       // the call is on its way: what the next one here sends now arrives behind it
       hold.end();
       const outcome = await call;
       // 'gone' after a try whose reply was lost, sent while the lease was certainly ours: that try did it
       if (outcome.ok) return { wasHeld: outcome.value === 'released' || mayHaveBeenOurs };
-      if (outcome.certainty === 'unknown' && sentInTime) mayHaveBeenOurs = true;
-      if (this.clock.now() + backoffMs >= giveUpAtMs) return this.owe(hold, outcome.error);
+      if (outcome.certainty === 'unknown' && isOurs) mayHaveBeenOurs = true;
+      leftMs = giveUpAtMs - this.clock.now() - backoffMs;
+      if (leftMs <= 0) return this.owe(hold, outcome.error);
       await pause(this.clock, backoffMs);
     }
   }
