@@ -3,6 +3,11 @@ import { LockLostError, LockTimeoutError } from '../../lib/core/errors.js';
 import { FAULTS } from '../../lib/testing/faulty-backend.js';
 import { count, setUp } from '../support/rig.js';
 
+/** Throws anything, as JavaScript can. */
+function raise(thrown: unknown): never {
+  throw thrown as Error;
+}
+
 describe('using', () => {
   it("[7] returns the body's value, the same object, and gives the key back", async () => {
     const { locks } = setUp();
@@ -21,14 +26,14 @@ describe('using', () => {
     ['undefined', undefined],
   ])("[7, 58] rethrows the body's error, the same object: %s", async (_, thrown) => {
     const rig = setUp();
-    const body = async (): Promise<never> => {
-      throw thrown;
-    };
-    expect(await rig.failure(0, rig.locks.using('k', body))).toBe(thrown);
-    const sync = (): never => {
-      throw thrown;
-    };
-    expect(await rig.failure(0, rig.locks.using('k', sync))).toBe(thrown);
+    const rejecting = async (): Promise<never> => raise(thrown);
+    expect(await rig.failure(0, rig.locks.using('k', rejecting))).toBe(thrown);
+    expect(
+      await rig.failure(
+        0,
+        rig.locks.using('k', () => raise(thrown)),
+      ),
+    ).toBe(thrown);
     expect(rig.locks.gauges.held).toBe(0);
   });
 
