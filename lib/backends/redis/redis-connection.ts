@@ -53,8 +53,9 @@ export class RedisConnection {
       if (isSentinelClient(client)) throw unsupported('a client for Sentinel');
       await connection.within(START_LIMIT_MS, connection.connect());
       await connection.within(START_LIMIT_MS, connection.check());
+      await connection.within(START_LIMIT_MS, connection.hints.open());
     } catch (error) {
-      if (own) await closeClient(client);
+      await connection.close();
       throw error instanceof BackendError ? error : cannotStart(connection.address, error);
     }
     if (own) connection.outage.watch(client, 'The connection');
@@ -202,12 +203,15 @@ async function createClient({
   return url === undefined ? new Redis(settings) : new Redis(url, settings);
 }
 
-async function loadClient(): Promise<new (...where: [url: string, settings: object] | [settings: object]) => RedisClient> {
+async function loadClient(): Promise<
+  new (...where: [url: string, settings: object] | [settings: object]) => RedisClient
+> {
   try {
     const { Redis } = await import('ioredis');
     return Redis;
   } catch (error) {
-    const message = 'nestjs-interlock/redis needs the package ioredis: install it with `npm install ioredis`.';
+    const message =
+      'nestjs-interlock/redis needs the package ioredis: install it with `npm install ioredis`.';
     throw new BackendError(message, 'denied', { cause: error });
   }
 }
