@@ -137,10 +137,7 @@ export class RedisBackend implements LockBackend {
       hints.channel,
       claim.queue ? '1' : '',
     ]);
-    if (Array.isArray(reply)) {
-      if (claim.queue) hints.open();
-      return readBusy(reply as string[]);
-    }
+    if (Array.isArray(reply)) return readBusy(reply as string[]);
     const fence = BigInt(reply as string | number);
     if (fence === 0n) throw abandoned(claim);
     return { claim, fence, sentAtMs };

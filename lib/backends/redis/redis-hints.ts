@@ -9,7 +9,8 @@ const MOST_EARLY_HINTS = 1024;
 
 /**
  * What the server tells this process: whose turn it may be, and whose lock was taken away. One subscription
- * serves all locks; its connection is made when the first place in a line is taken.
+ * serves all locks. It is opened at the start, not with the first waiter: holders are told of an eviction too,
+ * and no hint is lost while it is being made.
  */
 export class RedisHints {
   /** Only this backend listens to it; the scripts find it in the places and in the holders. */
@@ -17,31 +18,34 @@ export class RedisHints {
   private readonly wakes = new Map<string, () => void>();
   /** A hint may overtake the reply that it belongs to, because that comes over another connection. */
   private readonly early = new Set<string>();
-  private subscriber: RedisClient | undefined;
+  private readonly subscriber: RedisClient;
   private subscribed = false;
 
   constructor(
-    private readonly client: RedisClient,
+    client: RedisClient,
     private readonly context: BackendContext,
-    private readonly outage: OutageReporter,
-  ) {}
-
-  /** Starts to listen, if that has not been done yet. */
-  open(): void {
-    if (this.subscriber) return;
-    const subscriber = this.client.duplicate({
+    outage: OutageReporter,
+  ) {
+    this.subscriber = client.duplicate({
       lazyConnect: true,
       enableOfflineQueue: false,
       enableReadyCheck: false,
       autoResubscribe: false,
       retryStrategy: reconnectDelayMs,
     });
-    this.subscriber = subscriber;
-    subscriber.on('ready', () => void this.subscribe(subscriber));
-    subscriber.on('message', (_channel: string, message: string) => this.receive(message));
-    this.outage.watch(subscriber, 'The subscription for hints');
-    // Without a connection the client goes on trying, and reports.
-    subscriber.connect().catch(() => undefined);
+    outage.watch(this.subscriber, 'The subscription');
+  }
+
+  /** Starts to listen. Without a subscription the waiters poll, so a failure is reported and no more. */
+  async open(): Promise<void> {
+    try {
+      await this.subscriber.connect();
+    } catch {
+      // the client reports it, and goes on trying
+    }
+    await this.subscribe();
+    this.subscriber.on('ready', () => void this.subscribe());
+    this.subscriber.on('message', (_channel: string, message: string) => this.receive(message));
   }
 
   /** Calls `wake` for every hint to this owner, until it is forgotten. */
@@ -56,25 +60,31 @@ export class RedisHints {
 
   /** The other connection was lost; this one may be dead without knowing it. */
   refresh(): void {
-    if (this.subscribed) this.subscriber?.disconnect(true);
+    if (this.subscribed) this.subscriber.disconnect(true);
   }
 
   async close(): Promise<void> {
-    const subscriber = this.subscriber;
     this.wakes.clear();
-    if (subscriber) await closeClient(subscriber);
+    await closeClient(this.subscriber);
   }
 
-  private async subscribe(subscriber: RedisClient): Promise<void> {
+  private async subscribe(): Promise<void> {
+    const { subscriber } = this;
+    if (subscriber.status !== 'ready') return;
     try {
       await subscriber.subscribe(this.channel);
     } catch (error) {
+      // when the connection broke meanwhile, the next one brings us here again
       if (subscriber.status === 'ready') this.context.report(deaf(error));
       return;
     }
-    // What was published while nobody listened is lost.
-    if (this.subscribed) this.context.doubt();
+    if (this.subscribed) this.catchUp();
     this.subscribed = true;
+  }
+
+  /** What was published while nobody listened is lost. */
+  private catchUp(): void {
+    this.context.doubt();
     for (const wake of [...this.wakes.values()]) wake();
   }
 

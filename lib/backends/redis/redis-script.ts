@@ -22,15 +22,13 @@ export class RedisScript {
     return client.script('LOAD', this.source);
   }
 
-  async run(client: RedisClient, keyCount: number, keysAndArguments: string[]): Promise<unknown> {
-    try {
-      return await client.evalsha(this.sha, keyCount, ...keysAndArguments);
-    } catch (error) {
+  run(client: RedisClient, keyCount: number, keysAndArguments: string[]): Promise<unknown> {
+    return client.evalsha(this.sha, keyCount, ...keysAndArguments).catch(async (error: unknown) => {
       if (!isMissingScript(error)) throw error;
-    }
-    // The server forgot its scripts (a restart, SCRIPT FLUSH) and did nothing: teach it again.
-    await this.load(client);
-    return client.evalsha(this.sha, keyCount, ...keysAndArguments);
+      // The server forgot its scripts (a restart, SCRIPT FLUSH) and did nothing: teach it again.
+      await this.load(client);
+      return client.evalsha(this.sha, keyCount, ...keysAndArguments);
+    });
   }
 }
 
