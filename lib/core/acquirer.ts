@@ -7,7 +7,7 @@ import type { Duration } from './duration.js';
 import { LockError, LockUnavailableError } from './errors.js';
 import type { LockEvents } from './events.js';
 import { packHandle, type HandlePart } from './handle.js';
-import { Hold, marginMs } from './hold.js';
+import { Hold } from './hold.js';
 import { Keeper } from './keeper.js';
 import { HeldLease, type LeaseHost } from './lease.js';
 import { Line } from './line.js';
@@ -148,16 +148,10 @@ export class Acquirer implements LeaseHost {
   }
 
   private async extend(hold: Hold, ttlMs: number): Promise<void> {
-    if (hold.renewal) await hold.renewal;
-    const before = hold.grant;
-    hold.grant = { ...before, claim: { ...before.claim, ttlMs } };
-    // should the answer be lost, the server may count the shorter time already
-    hold.deadlineMs = Math.min(hold.deadlineMs, this.settings.clock.now() + ttlMs - marginMs(ttlMs));
-    if (await this.keeper.renewNow(hold)) return;
+    if (await this.keeper.extend(hold, ttlMs)) return;
     if (hold.loss) throw hold.loss;
     if (hold.state === 'released')
       throw new LockError(`The lock "${hold.name}" was released meanwhile.`, { key: hold.name });
-    if (ttlMs > before.claim.ttlMs) hold.grant = before;
     throw new LockUnavailableError(
       `The lock server did not confirm the extension of "${hold.name}"; the lease goes on as it was. Try again.`,
       { key: hold.name },

@@ -24,7 +24,6 @@ export class Hold {
   /** By the local clock; from before the send of the last request that was confirmed. */
   deadlineMs = 0;
   renewAtMs = 0;
-  confirmations = 0;
   /** The renewal in flight; it never rejects. */
   renewal: Promise<void> | undefined;
   /** True when a claim of this owner may still be on its way to the server. */
@@ -54,7 +53,6 @@ export class Hold {
   /** The server confirmed the lease by the answer to a request that was sent at `sentAtMs`. */
   confirm(sentAtMs: number): void {
     const { ttlMs } = this.grant.claim;
-    this.confirmations++;
     this.deadlineMs = sentAtMs + ttlMs - marginMs(ttlMs);
     this.renewAtMs = this.renews ? sentAtMs + ttlMs / 3 : Infinity;
   }
