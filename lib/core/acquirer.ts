@@ -7,7 +7,7 @@ import type { Duration } from './duration.js';
 import { LockError, LockUnavailableError } from './errors.js';
 import type { LockEvents } from './events.js';
 import { packHandle, type HandlePart } from './handle.js';
-import { Hold } from './hold.js';
+import { deadlineOf, Hold } from './hold.js';
 import { Keeper } from './keeper.js';
 import { HeldLease, type LeaseHost } from './lease.js';
 import { Line } from './line.js';
@@ -107,8 +107,18 @@ export class Acquirer implements LeaseHost {
     return new HeldLease(this, holds as [Hold, ...Hold[]]);
   }
 
-  /** A lease on locks that were renewed, by a request sent at `sentAtMs`, for the owners of a handle. */
-  adopt(parts: readonly [HandlePart, ...HandlePart[]], sentAtMs: number, terms: Terms): HeldLease {
+  /**
+   * A lease on locks that were renewed, by a request sent at `sentAtMs`, for the owners of a handle. Undefined when
+   * the answer came too late: nobody would look after it, or not in time.
+   */
+  adopt(
+    parts: readonly [HandlePart, ...HandlePart[]],
+    sentAtMs: number,
+    terms: Terms,
+  ): HeldLease | undefined {
+    const nowMs = this.settings.clock.now();
+    const isOver = parts.some(({ grant }) => nowMs >= deadlineOf(sentAtMs, grant.claim.ttlMs));
+    if (isOver || this.state === 'closed') return undefined;
     const holds = parts.map(({ name, grant }) => {
       this.lineOf(grant.claim.key).granted();
       return this.hold(name, { ...grant, sentAtMs }, terms, false, sentAtMs);
@@ -140,6 +150,7 @@ export class Acquirer implements LeaseHost {
   }
 
   handleOf(holds: readonly Hold[]): string {
+    for (const hold of holds) hold.handedOver ||= !hold.renews;
     return packHandle(holds);
   }
 
@@ -234,7 +245,7 @@ export class Acquirer implements LeaseHost {
     if (loss && this.events.observed) {
       this.events.emit({ type: 'lost', key: hold.name, fence: grant.fence, reason: loss.reason });
     }
-    // silence proves nothing: the server may keep it for us still
-    if (loss?.reason === 'silent') this.releaser.oweAbandon(hold);
+    // silence proves nothing: the server may keep it for us still; and it should, for whoever has the handle
+    if (loss?.reason === 'silent' && !hold.handedOver) this.releaser.oweAbandon(hold);
   }
 }

@@ -1,7 +1,7 @@
 import type { Grant, LockBackend, RenewOutcome } from '../backends/lock-backend.js';
 import type { Clock, Timer } from './clock.js';
 import type { LossReason } from './errors.js';
-import { marginMs, type Hold } from './hold.js';
+import { deadlineOf, type Hold } from './hold.js';
 import { outcomeOf } from './outcome.js';
 
 /** No renewal is repeated faster than this, however tiny the ttl. */
@@ -68,7 +68,7 @@ export class Keeper {
     if (hold.state !== 'held') return false;
     const extended: Grant = { ...hold.grant, claim: { ...hold.grant.claim, ttlMs } };
     // should the answer be lost, the server may count the shorter time already
-    hold.deadlineMs = Math.min(hold.deadlineMs, this.clock.now() + ttlMs - marginMs(ttlMs));
+    hold.deadlineMs = Math.min(hold.deadlineMs, deadlineOf(this.clock.now(), ttlMs));
     await this.renew([hold], [extended]);
     return hold.grant === extended;
   }

@@ -17,7 +17,7 @@ function abortTime(rig: Rig, lease: Lease): { atMs: number | undefined; reason: 
 }
 
 describe('a lease', () => {
-  it('[17] without renewal it ends by itself, told by its signal before the server gives the key away', async () => {
+  it('[17] without renewal it ends by itself, told by its signal before anybody else has the key', async () => {
     const rig = setUp();
     const lease = await rig.locks.acquire('k', { ttl: '1s', renew: false });
     const startMs = rig.clock.now();
@@ -25,7 +25,7 @@ describe('a lease', () => {
     const next = rig.watch(rig.replica().locks.acquire('k'));
     await rig.clock.advance(2_000);
     expect(told.atMs! - startMs).toBe(988);
-    expect(next.atMs - startMs).toBeGreaterThanOrEqual(1_000);
+    expect(next.atMs).toBeGreaterThanOrEqual(told.atMs!);
     expect(told.reason).toEqual(
       new LockLostError(
         'The lock "k" (fence 1) was lost: no renewal was confirmed within its ttl of 1000 ms, so somebody else may hold it now. Stop the work it guards.',
@@ -178,7 +178,7 @@ describe('a lease', () => {
     expect(told.reason).toMatchObject({ key: 'b', reason: 'gone' });
     expect(lease.held).toBe(false);
     expect(lease.expiresInMs).toBe(0);
-    expect(() => lease.assertHeld()).toThrow(told.reason as Error);
+    expect(() => lease.assertHeld()).toThrow(told.reason);
     expect(await lease.release()).toBe(false);
     expect(await rig.locks.inspect('a')).toBeNull();
   });
