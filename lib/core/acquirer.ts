@@ -164,7 +164,7 @@ export class Acquirer implements LeaseHost {
     if (hold.state === 'released')
       throw new LockError(`The lock "${hold.name}" was released meanwhile.`, { key: hold.name });
     throw new LockUnavailableError(
-      `The lock server did not confirm the extension of "${hold.name}"; the lease goes on as it was. Try again.`,
+      `The lock server did not confirm the extension of "${hold.name}"; the lease goes on by the shorter of the old and the new ttl. Try again.`,
       { key: hold.name },
     );
   }

@@ -286,7 +286,7 @@ describe('a lease', () => {
       expect(error).toMatchObject({
         name: 'LockUnavailableError',
         message:
-          'The lock server did not confirm the extension of "k"; the lease goes on as it was. Try again.',
+          'The lock server did not confirm the extension of "k"; the lease goes on by the shorter of the old and the new ttl. Try again.',
       });
       await rig.clock.advance(10_000);
       expect(lease.held).toBe(true);
