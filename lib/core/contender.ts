@@ -10,7 +10,7 @@ import {
 import type { Clock, Timer } from './clock.js';
 import { marginMs } from './hold.js';
 import type { Line, LineMember } from './line.js';
-import { outcomeOf, type Failure, type Outcome } from './outcome.js';
+import type { Calls, Failure, Outcome } from './outcome.js';
 
 /** What a wish for one key came to. */
 export type Verdict =
@@ -24,6 +24,7 @@ export type Verdict =
 export interface Arena {
   readonly clock: Clock;
   readonly backend: LockBackend;
+  readonly calls: Calls;
   readonly callTimeoutMs: number;
   /** All that wait for an answer. */
   readonly contenders: Set<Contender>;
@@ -139,10 +140,10 @@ export class Contender implements LineMember {
     this.retryTimer?.clear();
     this.inFlight = true;
     this.hinted = false;
-    const { clock, backend } = this.arena;
+    const { backend, calls } = this.arena;
     const { place, claim } = this;
     const call = (): Promise<Grant | Place> => (place ? place.retry() : backend.claim(claim));
-    void outcomeOf(clock, this.timeoutMs(), call).then(this.onOutcome);
+    void calls.outcome(call, this.timeoutMs()).then(this.onOutcome);
   };
 
   private timeoutMs(): number {

@@ -2,7 +2,7 @@ import type { LockBackend, RenewOutcome } from '../backends/lock-backend.js';
 import type { Clock, Timer } from './clock.js';
 import type { LossReason } from './errors.js';
 import type { Hold } from './hold.js';
-import { outcomeOf } from './outcome.js';
+import type { Calls } from './outcome.js';
 
 /** No renewal is repeated faster than this, however tiny the ttl. */
 const SHORTEST_PAUSE_MS = 10;
@@ -21,6 +21,7 @@ export class Keeper {
   constructor(
     private readonly clock: Clock,
     private readonly backend: LockBackend,
+    private readonly calls: Calls,
     private readonly callTimeoutMs: number,
     private readonly onLost: (hold: Hold, reason: LossReason) => void,
   ) {}
@@ -111,7 +112,7 @@ export class Keeper {
   private async send(batch: readonly Hold[]): Promise<void> {
     const sentAtMs = this.clock.now();
     const grants = batch.map((hold) => hold.grant);
-    const outcome = await outcomeOf(this.clock, this.timeoutMs(batch), () => this.backend.renew(grants));
+    const outcome = await this.calls.outcome(() => this.backend.renew(grants), this.timeoutMs(batch));
     batch.forEach((hold, index) => {
       hold.renewal = undefined;
       const answer: RenewOutcome = (outcome.ok ? outcome.value[index] : undefined) ?? 'unknown';

@@ -227,12 +227,12 @@ export class Locks {
     }
   }
 
-  /** Acquires all keys in their global order, or none. Rejects for wrong calls, never for a busy key. */
-  protected async obtain(keys: Keys, terms: Terms): Promise<HeldLease | Refusal> {
+  /** Acquires all keys in their global order, or none. Throws for wrong calls, never for a busy key. */
+  protected obtain(keys: Keys, terms: Terms): Promise<HeldLease | Refusal> {
     const names = canonicalKeys(this.settings.prefix, keys);
     refuseMode(this.backend, terms);
-    if (!this.acquirer.isOpen) await this.start();
-    return this.acquirer.obtain(names, terms);
+    if (this.acquirer.isOpen) return this.acquirer.obtain(names, terms);
+    return this.start().then(() => this.acquirer.obtain(names, terms));
   }
 
   private async startBackend(): Promise<void> {

@@ -11,6 +11,8 @@ import { assertUsable, evictionWarning, parseInfo } from './redis-server-info.js
 /** A server that has not answered by then is said to be down. */
 const START_LIMIT_MS = 5000;
 const HEALTH_LIMIT_MS = 1000;
+/** So many commands go out together. */
+const GROUP = 16;
 
 /** What `redis()` was given. */
 export type RedisTarget =
@@ -23,7 +25,7 @@ export class RedisConnection {
   readonly hints: RedisHints;
   private readonly outage: OutageReporter;
   private lost = false;
-  private gathering = false;
+  private gathered = 0;
   private readonly onClose = (): void => {
     this.lost = true;
   };
@@ -89,18 +91,24 @@ export class RedisConnection {
   }
 
   /**
-   * The client would hand each command to the system by itself, which costs more than all the rest of it. What
-   * is sent in one turn of the event loop goes out together instead, and in the same order.
+   * The client would hand each command to the system by itself, which costs more than all the rest of it. The
+   * first one of a turn of the event loop goes at once; what follows in the same turn goes in groups, small
+   * enough that the server works on one while the next is written.
    */
   private gatherWrites(): void {
     const { stream } = this.client;
-    if (this.gathering || !stream) return;
-    this.gathering = true;
-    stream.cork();
-    process.nextTick(() => {
-      this.gathering = false;
+    if (!stream) return;
+    if (this.gathered++ === 0) {
+      process.nextTick(() => {
+        if (this.gathered > 1) stream.uncork();
+        this.gathered = 0;
+      });
+    } else if (this.gathered === 2) {
+      stream.cork();
+    } else if (this.gathered % GROUP === 0) {
       stream.uncork();
-    });
+      stream.cork();
+    }
   }
 
   async scan(cursor: string, pattern: string, size: string): Promise<[string, string[]]> {
