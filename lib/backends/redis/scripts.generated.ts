@@ -22,7 +22,7 @@ redis.call('ZREM', beat, place)
 redis.pcall('SET', key .. ':gone:' .. owner, '', 'PX', ARGV[3])
 wake()
 return 1`,
-  claim: `local key, owner, ttl, kind, channel = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+  claim: `local key, owner, ttl, wish = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local function mint()
 local time = redis.call('TIME')
 local fence = string.format('%s%06d', time[1], time[2])
@@ -35,10 +35,13 @@ return fence
 end
 local function holdAlone()
 local fence = mint()
-redis.call('SET', key, owner .. '|' .. ttl .. '|' .. fence .. '|' .. channel, 'PX', ttl)
+redis.call('SET', key, owner .. '|' .. ttl .. '|' .. fence .. '|' .. wish, 'PX', ttl)
 return tonumber(fence)
 end
-if kind == 'e' and redis.call('EXISTS', key, key .. ':held', key .. ':line', key .. ':gone:' .. owner) == 0 then
+if
+string.byte(wish) == 101
+and redis.call('EXISTS', key, key .. ':held', key .. ':line', key .. ':gone:' .. owner) == 0
+then
 return holdAlone()
 end
 if redis.call('EXISTS', key .. ':gone:' .. owner) == 1 then
@@ -51,7 +54,7 @@ if value then
 local lease, fence
 holder, lease, fence = string.match(value, '^|?([^|]+)|(%d+)|(%d+)')
 if string.sub(value, 1, #owner + 1) == owner .. '|' then
-redis.call('SET', key, owner .. '|' .. ttl .. '|' .. fence .. '|' .. channel, 'PX', ttl)
+redis.call('SET', key, owner .. '|' .. ttl .. '|' .. fence .. '|' .. wish, 'PX', ttl)
 return tonumber(fence)
 end
 left = redis.call('PTTL', key)
@@ -67,11 +70,15 @@ redis.call('ZADD', held, now + ttl, owner)
 redis.call('HSET', group, '#seen', now)
 return tonumber(string.match(redis.call('HGET', group, owner), '^%d+|%d+|(%d+)'))
 end
-local place = kind .. '|' .. channel .. '|' .. owner
-local rank = redis.call('ZRANK', line, place)
-local ahead = rank or redis.call('ZCARD', line)
+local kind = string.match(wish, '^[^|]*')
+local place = wish .. '|' .. owner
+local rank, ahead = false, 0
+if redis.call('EXISTS', line) == 1 then
+rank = redis.call('ZRANK', line, place)
+ahead = rank or redis.call('ZCARD', line)
+end
 local room = inside()
-local mode = room.mode
+local mode, used = room.mode, room.used
 local granted = (ahead == 0 or kind ~= 'e') and admitLine(room, ahead) and admit(room, kind)
 if granted then
 if rank then
@@ -87,9 +94,8 @@ if not mode then
 redis.call('DEL', held, group, ofs)
 end
 redis.call('ZADD', held, now + ttl, owner)
-redis.call('HSET', group, '#mode', string.sub(kind, 1, 1), '#seen', now,
-owner, (take or '1') .. '|' .. (of or '0') .. '|' .. fence .. '|' .. channel)
-redis.call('HINCRBY', group, '#used', take or 1)
+redis.call('HSET', group, '#mode', string.sub(kind, 1, 1), '#used', used + (take or 1), '#seen', now,
+owner, (take or '1') .. '|' .. (of or '0') .. '|' .. fence .. '|' .. wish)
 if of then
 redis.call('ZADD', ofs, of, owner)
 end
@@ -102,7 +108,7 @@ end
 if someoneLeft then
 wake()
 end
-if ARGV[5] == '1' then
+if ARGV[4] then
 if not rank then
 local last = redis.call('ZRANGE', line, -1, -1, 'WITHSCORES')
 redis.call('ZADD', line, (last[2] or 0) + 1, place)
@@ -127,13 +133,13 @@ purge()
 local value = redis.call('GET', key)
 local found = redis.call('DEL', key)
 if value then
-local owner, channel = string.match(value, '^([^|]+)|%d+|%d+|(.*)$')
+local owner, channel = string.match(value, '^([^|]+)|%d+|%d+|[^|]*|(.*)$')
 if owner then
 publish(channel, '!' .. owner)
 end
 end
 for _, owner in ipairs(redis.call('ZRANGE', held, 0, -1)) do
-local channel = string.match(redis.call('HGET', group, owner) or '', '^%d+|%d+|%d+|(.*)$')
+local channel = string.match(redis.call('HGET', group, owner) or '', '^%d+|%d+|%d+|[^|]*|(.*)$')
 if channel and string.sub(owner, 1, 1) ~= '|' then
 publish(channel, '!' .. owner)
 end
@@ -267,6 +273,10 @@ end
 local function setBack(seen)
 redis.call('PERSIST', held)
 local leases = redis.call('ZRANGE', held, 0, -1, 'WITHSCORES')
+if #leases == 0 then
+redis.call('DEL', group)
+return
+end
 for i = 1, #leases, 2 do
 redis.call('ZADD', held, leases[i + 1] - seen + now, leases[i])
 end
@@ -279,30 +289,38 @@ end
 local function purge()
 local found = false
 local seen = tonumber(redis.call('HGET', group, '#seen'))
-if seen and now < seen and redis.call('EXISTS', held) == 1 then
+if seen then
+if now < seen then
 setBack(seen)
 end
 for _, holder in ipairs(redis.call('ZRANGEBYSCORE', held, '-inf', now)) do
 leave(holder)
 found = true
 end
+end
+if redis.call('EXISTS', beat) == 0 then
+return found
+end
 for _, place in ipairs(redis.call('ZRANGEBYSCORE', beat, '-inf', now)) do
 redis.call('ZREM', line, place)
 redis.call('ZREM', beat, place)
 found = true
 end
-for _, place in ipairs(redis.call('ZRANGEBYSCORE', beat, '(' .. string.format('%.0f', now + SILENCE_MS), '+inf')) do
+for _, place in ipairs(redis.call('ZRANGEBYSCORE', beat, now + SILENCE_MS + 1, '+inf')) do
 redis.call('ZADD', beat, now + SILENCE_MS, place)
 end
 return found
 end
 local function inside()
 if redis.call('EXISTS', key) == 1 then
-return { mode = 'e' }
+return { mode = 'e', used = 1 }
 end
 local facts = redis.call('HMGET', group, '#mode', '#used')
-local smallest = redis.call('ZRANGE', ofs, 0, 0, 'WITHSCORES')
-return { mode = facts[1], used = tonumber(facts[2] or 0), of = tonumber(smallest[2]) }
+local room = { mode = facts[1] or nil, used = tonumber(facts[2] or 0) }
+if room.mode == 'p' then
+room.of = tonumber(redis.call('ZRANGE', ofs, 0, 0, 'WITHSCORES')[2])
+end
+return room
 end
 local function admit(room, kind)
 local mode, take, of = string.match(kind, '^(%a),?(%d*),?(%d*)')
@@ -311,7 +329,7 @@ return false
 end
 if mode == 'p' then
 room.of = math.min(room.of or tonumber(of), tonumber(of))
-room.used = (room.used or 0) + take
+room.used = room.used + take
 if room.used > room.of then
 return false
 end

@@ -4,13 +4,14 @@
 -- KEYS[2]  the last fence given out, for all locks of one prefix
 -- ARGV[1]  owner
 -- ARGV[2]  ttl in ms
--- ARGV[3]  kind: 'e' exclusive, 's' shared, 'p,take,of' permits
--- ARGV[4]  the channel that this process listens to
--- ARGV[5]  '1' to queue, '' to leave no trace when busy
+-- ARGV[3]  kind|channel: 'e' exclusive, 's' shared, 'p,take,of' permits, and the channel that this process listens to
+-- ARGV[4]  '1' to queue; absent, to leave no trace when busy
+--
+-- They are few because each one costs the client about what a command in here costs the server.
 --
 -- Answers the fence when granted, 0 when the owner has been abandoned, else
 -- { owner of a holder or '', when it is worth asking again in ms, how many are ahead }.
-local key, owner, ttl, kind, channel = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local key, owner, ttl, wish = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 
 -- max(last + 1, server time in µs): it rises when the clock is set back as well as when everything was wiped.
 -- Only both together would break it.
@@ -27,11 +28,15 @@ end
 
 local function holdAlone()
   local fence = mint()
-  redis.call('SET', key, owner .. '|' .. ttl .. '|' .. fence .. '|' .. channel, 'PX', ttl)
+  redis.call('SET', key, owner .. '|' .. ttl .. '|' .. fence .. '|' .. wish, 'PX', ttl)
   return tonumber(fence)
 end
 
-if kind == 'e' and redis.call('EXISTS', key, key .. ':held', key .. ':line', key .. ':gone:' .. owner) == 0 then
+-- The usual case first: exclusive (101 is 'e'), free, and nobody waits for it.
+if
+  string.byte(wish) == 101
+  and redis.call('EXISTS', key, key .. ':held', key .. ':line', key .. ':gone:' .. owner) == 0
+then
   return holdAlone()
 end
 if redis.call('EXISTS', key .. ':gone:' .. owner) == 1 then
@@ -47,7 +52,7 @@ if value then
   local lease, fence
   holder, lease, fence = string.match(value, '^|?([^|]+)|(%d+)|(%d+)')
   if string.sub(value, 1, #owner + 1) == owner .. '|' then
-    redis.call('SET', key, owner .. '|' .. ttl .. '|' .. fence .. '|' .. channel, 'PX', ttl)
+    redis.call('SET', key, owner .. '|' .. ttl .. '|' .. fence .. '|' .. wish, 'PX', ttl)
     return tonumber(fence)
   end
   left = redis.call('PTTL', key)
@@ -68,11 +73,15 @@ end
 
 -- A claim is granted when it fits together with who is inside and with everybody ahead in the line: so nobody
 -- is ever delayed by somebody who came later, and readers do not wait for each other.
-local place = kind .. '|' .. channel .. '|' .. owner
-local rank = redis.call('ZRANK', line, place)
-local ahead = rank or redis.call('ZCARD', line)
+local kind = string.match(wish, '^[^|]*')
+local place = wish .. '|' .. owner
+local rank, ahead = false, 0
+if redis.call('EXISTS', line) == 1 then
+  rank = redis.call('ZRANK', line, place)
+  ahead = rank or redis.call('ZCARD', line)
+end
 local room = inside()
-local mode = room.mode
+local mode, used = room.mode, room.used
 local granted = (ahead == 0 or kind ~= 'e') and admitLine(room, ahead) and admit(room, kind)
 
 if granted then
@@ -89,9 +98,8 @@ if granted then
     redis.call('DEL', held, group, ofs)
   end
   redis.call('ZADD', held, now + ttl, owner)
-  redis.call('HSET', group, '#mode', string.sub(kind, 1, 1), '#seen', now,
-    owner, (take or '1') .. '|' .. (of or '0') .. '|' .. fence .. '|' .. channel)
-  redis.call('HINCRBY', group, '#used', take or 1)
+  redis.call('HSET', group, '#mode', string.sub(kind, 1, 1), '#used', used + (take or 1), '#seen', now,
+    owner, (take or '1') .. '|' .. (of or '0') .. '|' .. fence .. '|' .. wish)
   if of then
     redis.call('ZADD', ofs, of, owner)
   end
@@ -105,7 +113,7 @@ end
 if someoneLeft then
   wake()
 end
-if ARGV[5] == '1' then
+if ARGV[4] then
   if not rank then
     local last = redis.call('ZRANGE', line, -1, -1, 'WITHSCORES')
     redis.call('ZADD', line, (last[2] or 0) + 1, place)

@@ -11,13 +11,13 @@ purge()
 local value = redis.call('GET', key)
 local found = redis.call('DEL', key)
 if value then
-  local owner, channel = string.match(value, '^([^|]+)|%d+|%d+|(.*)$')
+  local owner, channel = string.match(value, '^([^|]+)|%d+|%d+|[^|]*|(.*)$')
   if owner then
     publish(channel, '!' .. owner)
   end
 end
 for _, owner in ipairs(redis.call('ZRANGE', held, 0, -1)) do
-  local channel = string.match(redis.call('HGET', group, owner) or '', '^%d+|%d+|%d+|(.*)$')
+  local channel = string.match(redis.call('HGET', group, owner) or '', '^%d+|%d+|%d+|[^|]*|(.*)$')
   if channel and string.sub(owner, 1, 1) ~= '|' then
     publish(channel, '!' .. owner)
   end

@@ -1,11 +1,11 @@
 -- What the verbs share: a piece, not a script. It expects `key` and defines the rest.
 --
 -- One lock is these keys, all in one slot because `key` is a hash tag. Each has an expiry, always.
---   key        string   the exclusive holder: owner|ttlMs|fence|channel. Its own expiry is the lease. With a
---                       leading '|' it lingers: released by that owner, and kept busy until it expires.
+--   key        string   the exclusive holder: owner|ttlMs|fence|kind|channel. Its own expiry is the lease. With
+--                       a leading '|' it lingers: released by that owner, and kept busy until it expires.
 --   key:held   zset     holders of a shared or permits lock → expiry in ms; '|' marks a lingering one
---   key:group  hash     what is known of them: holder → take|of|fence|channel, and
---                       #mode ('s' or 'p'), #used (permits taken), #seen (server ms of the last lease given)
+--   key:group  hash     what is known of them: holder → take|of|fence|kind|channel,
+--                       and #mode ('s' or 'p'), #used (permits taken), #seen (server ms of the last lease given)
 --   key:of     zset     holder → `of`, so that the smallest is known; permits only
 --   key:line   zset     who waits → ticket; kind|channel|owner, where kind is 'e', 's' or 'p,take,of'
 --   key:beat   zset     the same places → until when they count as alive, in ms
@@ -47,6 +47,10 @@ end
 local function setBack(seen)
   redis.call('PERSIST', held)
   local leases = redis.call('ZRANGE', held, 0, -1, 'WITHSCORES')
+  if #leases == 0 then
+    redis.call('DEL', group)
+    return
+  end
   for i = 1, #leases, 2 do
     redis.call('ZADD', held, leases[i + 1] - seen + now, leases[i])
   end
@@ -61,19 +65,25 @@ end
 local function purge()
   local found = false
   local seen = tonumber(redis.call('HGET', group, '#seen'))
-  if seen and now < seen and redis.call('EXISTS', held) == 1 then
-    setBack(seen)
+  if seen then
+    if now < seen then
+      setBack(seen)
+    end
+    for _, holder in ipairs(redis.call('ZRANGEBYSCORE', held, '-inf', now)) do
+      leave(holder)
+      found = true
+    end
   end
-  for _, holder in ipairs(redis.call('ZRANGEBYSCORE', held, '-inf', now)) do
-    leave(holder)
-    found = true
+  if redis.call('EXISTS', beat) == 0 then
+    return found
   end
   for _, place in ipairs(redis.call('ZRANGEBYSCORE', beat, '-inf', now)) do
     redis.call('ZREM', line, place)
     redis.call('ZREM', beat, place)
     found = true
   end
-  for _, place in ipairs(redis.call('ZRANGEBYSCORE', beat, '(' .. string.format('%.0f', now + SILENCE_MS), '+inf')) do
+  -- Nobody lives longer than that; more means that the clock was set back.
+  for _, place in ipairs(redis.call('ZRANGEBYSCORE', beat, now + SILENCE_MS + 1, '+inf')) do
     redis.call('ZADD', beat, now + SILENCE_MS, place)
   end
   return found
@@ -82,11 +92,14 @@ end
 -- Who is inside: mode (nil when free), permits used, and their smallest `of`.
 local function inside()
   if redis.call('EXISTS', key) == 1 then
-    return { mode = 'e' }
+    return { mode = 'e', used = 1 }
   end
   local facts = redis.call('HMGET', group, '#mode', '#used')
-  local smallest = redis.call('ZRANGE', ofs, 0, 0, 'WITHSCORES')
-  return { mode = facts[1], used = tonumber(facts[2] or 0), of = tonumber(smallest[2]) }
+  local room = { mode = facts[1] or nil, used = tonumber(facts[2] or 0) }
+  if room.mode == 'p' then
+    room.of = tonumber(redis.call('ZRANGE', ofs, 0, 0, 'WITHSCORES')[2])
+  end
+  return room
 end
 
 -- Lets one of `kind` in if it fits, and says whether it did.
@@ -97,7 +110,7 @@ local function admit(room, kind)
   end
   if mode == 'p' then
     room.of = math.min(room.of or tonumber(of), tonumber(of))
-    room.used = (room.used or 0) + take
+    room.used = room.used + take
     if room.used > room.of then
       return false
     end
