@@ -56,10 +56,10 @@ export class RedisConnection {
   static async open(target: RedisTarget, context: BackendContext): Promise<RedisConnection> {
     const own = !('client' in target);
     const client = own ? await createClient(target) : target.client;
+    if (client.isCluster) throw unsupported('a Cluster client');
+    if (isSentinelClient(client)) throw unsupported('the address of Sentinels');
     const connection = new RedisConnection(client, context, own);
     try {
-      if (client.isCluster) throw unsupported('a Cluster client');
-      if (isSentinelClient(client)) throw unsupported('a client for Sentinel');
       await connection.within(START_LIMIT_MS, connection.connect());
       await connection.within(START_LIMIT_MS, connection.check());
       await connection.within(START_LIMIT_MS, connection.hints.open());
@@ -152,6 +152,7 @@ export class RedisConnection {
     } catch (error) {
       throw why ?? error;
     } finally {
+      // a client of our own that is about to be closed would complain to the console without it
       if (!this.own) client.off('error', note);
     }
   }
