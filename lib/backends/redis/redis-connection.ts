@@ -3,7 +3,7 @@ import type { BackendContext, NodeHealth } from '../lock-backend.js';
 import { BackendError } from '../backend-error.js';
 import { OutageReporter } from './outage-reporter.js';
 import { addressOf, isSentinelClient, type RedisClient, type RedisOptions } from './redis-client.js';
-import { cannotStart, notConnected, redisError } from './redis-error.js';
+import { cannotStart, isMissingScript, NotSent, redisError } from './redis-error.js';
 import { closeClient, reconnectDelayMs, RedisHints } from './redis-hints.js';
 import { allScripts, type RedisScript } from './redis-script.js';
 import { assertUsable, evictionWarning, parseInfo } from './redis-server-info.js';
@@ -18,6 +18,15 @@ const GROUP = 16;
 export type RedisTarget =
   | { readonly client: RedisClient }
   | { readonly url?: string | undefined; readonly options?: RedisOptions | undefined };
+
+/** One step on one lock, or on several. */
+export interface Step {
+  readonly verb: string;
+  readonly key: string;
+  readonly script: RedisScript;
+  readonly keyCount: number;
+  readonly keysAndArguments: readonly string[];
+}
 
 /** The connection that commands go through, whoever made the client. */
 export class RedisConnection {
@@ -50,10 +59,10 @@ export class RedisConnection {
   static async open(target: RedisTarget, context: BackendContext): Promise<RedisConnection> {
     const own = !('client' in target);
     const client = own ? await createClient(target) : target.client;
+    if (client.isCluster) throw unsupported('a Cluster client');
+    if (isSentinelClient(client)) throw unsupported('the address of Sentinels');
     const connection = new RedisConnection(client, context, own);
     try {
-      if (client.isCluster) throw unsupported('a Cluster client');
-      if (isSentinelClient(client)) throw unsupported('a client for Sentinel');
       await connection.within(START_LIMIT_MS, connection.connect());
       await connection.within(START_LIMIT_MS, connection.check());
       await connection.within(START_LIMIT_MS, connection.hints.open());
@@ -71,23 +80,25 @@ export class RedisConnection {
     return this.context.clock;
   }
 
-  /** Carries a script out. Nothing is sent without a connection, so nothing is applied later behind our back. */
-  run(
-    verb: string,
-    key: string,
-    script: RedisScript,
-    keyCount: number,
-    keysAndArguments: string[],
-  ): Promise<unknown> {
-    const { client } = this;
-    const refuse = (error: unknown): never => {
-      throw redisError(`${verb} ${key}`, this.address, error);
-    };
-    if (client.status !== 'ready') {
-      return Promise.reject(notConnected(`${verb} ${key}`, this.address, client.status));
+  /** Carries a script out. */
+  async run(step: Step): Promise<unknown> {
+    try {
+      return await this.send(step);
+    } catch (error) {
+      return this.repair(step, error);
     }
+  }
+
+  /**
+   * The first half of `run`; the other one is `repair`. Apart, because a further promise for each step is felt:
+   * the steps that are taken most often put the halves together themselves.
+   */
+  send({ script, keyCount, keysAndArguments }: Step): Promise<unknown> {
+    const { client } = this;
+    // Nothing is queued for later, so nothing is carried out behind our back.
+    if (client.status !== 'ready') throw new NotSent(client.status);
     this.gatherWrites();
-    return script.run(client, keyCount, keysAndArguments).catch(refuse);
+    return client.evalsha(script.sha, keyCount, ...keysAndArguments);
   }
 
   /**
@@ -111,10 +122,22 @@ export class RedisConnection {
     }
   }
 
+  /** A server that forgot its scripts (a restart, SCRIPT FLUSH) did nothing, so it is taught and asked again. */
+  async repair(step: Step, failure: unknown): Promise<unknown> {
+    const what = `${step.verb} ${step.key}`;
+    if (!isMissingScript(failure)) throw redisError(what, this.address, failure);
+    try {
+      await step.script.load(this.client);
+      return await this.send(step);
+    } catch (error) {
+      throw redisError(what, this.address, error);
+    }
+  }
+
   async scan(cursor: string, pattern: string, size: string): Promise<[string, string[]]> {
     const { client } = this;
-    if (client.status !== 'ready') throw notConnected('list the locks', this.address, client.status);
     try {
+      if (client.status !== 'ready') throw new NotSent(client.status);
       return await client.scan(cursor, 'MATCH', pattern, 'COUNT', size);
     } catch (error) {
       throw redisError('list the locks', this.address, error);
@@ -124,7 +147,7 @@ export class RedisConnection {
   async health(): Promise<NodeHealth> {
     const startedAtMs = this.context.clock.now();
     try {
-      if (this.client.status !== 'ready') throw notConnected('answer', this.address, this.client.status);
+      if (this.client.status !== 'ready') throw new NotSent(this.client.status);
       const { role, version } = parseInfo(await this.within(HEALTH_LIMIT_MS, this.client.info()));
       const latencyMs = this.context.clock.now() - startedAtMs;
       return { node: this.address, role: roleName(role), state: 'up', latencyMs, version };
@@ -154,6 +177,7 @@ export class RedisConnection {
     } catch (error) {
       throw why ?? error;
     } finally {
+      // a client of our own that is about to be closed would complain to the console without it
       if (!this.own) client.off('error', note);
     }
   }
