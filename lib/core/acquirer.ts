@@ -7,7 +7,7 @@ import type { Duration } from './duration.js';
 import { LockError, LockUnavailableError } from './errors.js';
 import type { LockEvents } from './events.js';
 import { packHandle, type HandlePart } from './handle.js';
-import { Hold, marginMs } from './hold.js';
+import { deadlineOf, Hold } from './hold.js';
 import { Keeper } from './keeper.js';
 import { HeldLease, type LeaseHost } from './lease.js';
 import { Line } from './line.js';
@@ -111,8 +111,18 @@ export class Acquirer implements LeaseHost {
     return new HeldLease(this, holds as [Hold, ...Hold[]]);
   }
 
-  /** A lease on locks that were renewed, by a request sent at `sentAtMs`, for the owners of a handle. */
-  adopt(parts: readonly [HandlePart, ...HandlePart[]], sentAtMs: number, terms: Terms): HeldLease {
+  /**
+   * A lease on locks that were renewed, by a request sent at `sentAtMs`, for the owners of a handle. Undefined when
+   * the answer came too late: nobody would look after it, or not in time.
+   */
+  adopt(
+    parts: readonly [HandlePart, ...HandlePart[]],
+    sentAtMs: number,
+    terms: Terms,
+  ): HeldLease | undefined {
+    const nowMs = this.settings.clock.now();
+    const isOver = parts.some(({ grant }) => nowMs >= deadlineOf(sentAtMs, grant.claim.ttlMs));
+    if (isOver || this.state === 'closed') return undefined;
     const holds = parts.map(({ name, grant }) => {
       this.lineOf(grant.claim.key).granted();
       return this.hold(name, { ...grant, sentAtMs }, terms, false, sentAtMs);
@@ -144,6 +154,7 @@ export class Acquirer implements LeaseHost {
   }
 
   handleOf(holds: readonly Hold[]): string {
+    for (const hold of holds) hold.handedOver ||= !hold.renews;
     return packHandle(holds);
   }
 
@@ -152,16 +163,10 @@ export class Acquirer implements LeaseHost {
   }
 
   private async extend(hold: Hold, ttlMs: number): Promise<void> {
-    if (hold.renewal) await hold.renewal;
-    const before = hold.grant;
-    hold.grant = { ...before, claim: { ...before.claim, ttlMs } };
-    // should the answer be lost, the server may count the shorter time already
-    hold.deadlineMs = Math.min(hold.deadlineMs, this.settings.clock.now() + ttlMs - marginMs(ttlMs));
-    if (await this.keeper.renewNow(hold)) return;
+    if (await this.keeper.extend(hold, ttlMs)) return;
     if (hold.loss) throw hold.loss;
     if (hold.state === 'released')
       throw new LockError(`The lock "${hold.name}" was released meanwhile.`, { key: hold.name });
-    if (ttlMs > before.claim.ttlMs) hold.grant = before;
     throw new LockUnavailableError(
       `The lock server did not confirm the extension of "${hold.name}"; the lease goes on as it was. Try again.`,
       { key: hold.name },
@@ -244,7 +249,7 @@ export class Acquirer implements LeaseHost {
     if (loss && this.events.observed) {
       this.events.emit({ type: 'lost', key: hold.name, fence: grant.fence, reason: loss.reason });
     }
-    // silence proves nothing: the server may keep it for us still
-    if (loss?.reason === 'silent') this.releaser.oweAbandon(hold);
+    // silence proves nothing: the server may keep it for us still; and it should, for whoever has the handle
+    if (loss?.reason === 'silent' && !hold.handedOver) this.releaser.oweAbandon(hold);
   }
 }

@@ -8,7 +8,7 @@ import {
   type Place,
 } from '../backends/lock-backend.js';
 import type { Clock, Timer } from './clock.js';
-import { marginMs } from './hold.js';
+import { deadlineOf } from './hold.js';
 import type { Line, LineMember } from './line.js';
 import type { Calls, Failure, Outcome } from './outcome.js';
 
@@ -166,7 +166,7 @@ export class Contender implements LineMember {
 
   private onGrant(grant: Grant): void {
     const { ttlMs } = grant.claim;
-    if (this.arena.clock.now() < grant.sentAtMs + ttlMs - marginMs(ttlMs)) {
+    if (this.arena.clock.now() < deadlineOf(grant.sentAtMs, ttlMs)) {
       this.conclude({ kind: 'granted', grant, uncertain: this.uncertain });
       return;
     }

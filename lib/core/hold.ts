@@ -2,13 +2,16 @@ import type { Grant } from '../backends/lock-backend.js';
 import type { Clock } from './clock.js';
 import { LockLostError, type LossReason } from './errors.js';
 
-/** Clocks may run at rates that differ by this much, and timers have a grain. */
+/**
+ * How much earlier than the server we take a lease to be over: clocks may run at rates that differ by this much, and
+ * timers have a grain.
+ */
 const DRIFT_RATE = 0.01;
 const DRIFT_MS = 2;
 
-/** How much earlier than the server we take a lease of this length to be over. */
-export function marginMs(ttlMs: number): number {
-  return ttlMs * DRIFT_RATE + DRIFT_MS;
+/** Until when we may believe in a lease that was asked for by a request sent at `sentAtMs`. */
+export function deadlineOf(sentAtMs: number, ttlMs: number): number {
+  return sentAtMs + ttlMs - (ttlMs * DRIFT_RATE + DRIFT_MS);
 }
 
 /**
@@ -24,9 +27,10 @@ export class Hold {
   /** By the local clock; from before the send of the last request that was confirmed. */
   deadlineMs = 0;
   renewAtMs = 0;
-  confirmations = 0;
   /** The renewal in flight; it never rejects. */
   renewal: Promise<void> | undefined;
+  /** True when somebody else may go on with it by its handle, and nobody here keeps it alive. */
+  handedOver = false;
   /** True when a claim of this owner may still be on its way to the server. */
   uncertain = false;
 
@@ -54,8 +58,7 @@ export class Hold {
   /** The server confirmed the lease by the answer to a request that was sent at `sentAtMs`. */
   confirm(sentAtMs: number): void {
     const { ttlMs } = this.grant.claim;
-    this.confirmations++;
-    this.deadlineMs = sentAtMs + ttlMs - marginMs(ttlMs);
+    this.deadlineMs = deadlineOf(sentAtMs, ttlMs);
     this.renewAtMs = this.renews ? sentAtMs + ttlMs / 3 : Infinity;
   }
 

@@ -1,7 +1,7 @@
-import type { LockBackend, RenewOutcome } from '../backends/lock-backend.js';
+import type { Grant, LockBackend, RenewOutcome } from '../backends/lock-backend.js';
 import type { Clock, Timer } from './clock.js';
 import type { LossReason } from './errors.js';
-import type { Hold } from './hold.js';
+import { deadlineOf, type Hold } from './hold.js';
 import type { Calls } from './outcome.js';
 
 /** No renewal is repeated faster than this, however tiny the ttl. */
@@ -59,11 +59,19 @@ export class Keeper {
     if (batch.length > 0) void this.renew(batch);
   }
 
-  /** Renews one hold now. True when the server confirmed it; else the hold's state tells more. */
-  async renewNow(hold: Hold): Promise<boolean> {
-    const before = hold.confirmations;
-    if (hold.state === 'held') await this.renew([hold]);
-    return hold.confirmations > before;
+  /**
+   * Sets the lease to another length, at once. True when the server confirmed it; else the hold's state tells
+   * more, and a lease that is still held goes on as it was.
+   */
+  async extend(hold: Hold, ttlMs: number): Promise<boolean> {
+    // again and again: somebody else may have waited for the same renewal
+    while (hold.renewal) await hold.renewal;
+    if (hold.state !== 'held') return false;
+    const extended: Grant = { ...hold.grant, claim: { ...hold.grant.claim, ttlMs } };
+    // should the answer be lost, the server may count the shorter time already
+    hold.deadlineMs = Math.min(hold.deadlineMs, deadlineOf(this.clock.now(), ttlMs));
+    await this.renew([hold], [extended]);
+    return hold.grant === extended;
   }
 
   stop(): void {
@@ -103,27 +111,27 @@ export class Keeper {
     if (nextMs < Infinity) this.wakeBy(Math.max(nextMs, nowMs + 1));
   }
 
-  private renew(batch: readonly Hold[]): Promise<void> {
-    const renewal = this.send(batch);
+  private renew(batch: readonly Hold[], grants = batch.map((hold) => hold.grant)): Promise<void> {
+    const renewal = this.send(batch, grants);
     for (const hold of batch) hold.renewal = renewal;
     return renewal;
   }
 
-  private async send(batch: readonly Hold[]): Promise<void> {
+  private async send(batch: readonly Hold[], grants: readonly Grant[]): Promise<void> {
     const sentAtMs = this.clock.now();
-    const grants = batch.map((hold) => hold.grant);
     const outcome = await this.calls.outcome(() => this.backend.renew(grants), this.timeoutMs(batch));
+    const answers: readonly RenewOutcome[] = outcome.ok && Array.isArray(outcome.value) ? outcome.value : [];
     batch.forEach((hold, index) => {
       hold.renewal = undefined;
-      const answer: RenewOutcome = (outcome.ok ? outcome.value[index] : undefined) ?? 'unknown';
-      this.settle(hold, grants[index] === hold.grant ? answer : 'unknown', sentAtMs);
+      this.settle(hold, grants[index] ?? hold.grant, answers[index] ?? 'unknown', sentAtMs);
     });
   }
 
-  private settle(hold: Hold, answer: RenewOutcome, sentAtMs: number): void {
+  private settle(hold: Hold, grant: Grant, answer: RenewOutcome, sentAtMs: number): void {
     if (hold.state !== 'held') return;
     if (answer === 'gone') return this.lose(hold, 'gone');
     if (answer === 'renewed') {
+      hold.grant = grant;
       hold.confirm(sentAtMs);
     } else if (hold.renews) {
       const pauseMs = Math.max(SHORTEST_PAUSE_MS, hold.grant.claim.ttlMs / 12);

@@ -43,7 +43,11 @@ export interface Lease {
    *   and free at its ttl at the latest
    */
   release(): Promise<boolean>;
-  /** A text by which `LockService.adopt`, also in another process, goes on with these locks. */
+  /**
+   * A text by which `LockService.adopt`, also in another process, goes on with these locks. When this lease was
+   * acquired with `renew: false`, they are in the hands of whoever has the text from now on: neither its end
+   * here nor a shutdown gives them back, only their ttl does.
+   */
   handle(): string;
   /** Releases, for `await using`; never throws: what fails is in `events$`. */
   [Symbol.asyncDispose](): Promise<void>;

@@ -170,7 +170,7 @@ export class Locks {
     const terms = this.terms(options);
     const parts = unpackHandle(handle);
     for (const { grant, name } of parts) {
-      if (!grant.claim.key.startsWith(`${this.settings.prefix}:`)) {
+      if (grant.claim.key !== canonicalKey(this.settings.prefix, name)) {
         throw new LockConfigurationError(
           `The handle of "${name}" is from a service with another prefix; adopt it where the prefix is the same.`,
         );
@@ -181,7 +181,10 @@ export class Locks {
     const grants = parts.map(({ grant }) => grant);
     const answers = await this.ask(`adopt "${parts[0].name}"`, () => this.backend.renew(grants));
     parts.forEach((part, index) => refuseUnlessRenewed(part, answers[index]));
-    return this.acquirer.adopt(parts, sentAtMs, terms);
+    const lease = this.acquirer.adopt(parts, sentAtMs, terms);
+    if (lease) return lease;
+    const { name } = parts[0];
+    throw new LockUnavailableError(`Could not adopt "${name}": the answer came too late.`, { key: name });
   }
 
   /** Connects to the lock server, once; all verbs wait for it. */

@@ -45,6 +45,7 @@ export class Releaser {
   /** Gives one back whoever still shares it; used at shutdown, where nobody is left to be told of a failure. */
   async revoke(hold: Hold): Promise<void> {
     this.keeper.lose(hold, 'shutdown');
+    if (hold.handedOver) return;
     await this.send(hold);
   }
 
