@@ -12,7 +12,7 @@ import { Keeper } from './keeper.js';
 import { HeldLease, type LeaseHost } from './lease.js';
 import { Line } from './line.js';
 import { ttlMsOf, type Terms } from './options.js';
-import { outcomeOf } from './outcome.js';
+import { Calls } from './outcome.js';
 import type { Refusal } from './refusal.js';
 import { Releaser } from './releaser.js';
 import type { ResolvedSettings } from './settings.js';
@@ -24,6 +24,7 @@ const ROLLBACK_MS = 40;
 export class Acquirer implements LeaseHost {
   private readonly lines = new Map<string, Line>();
   private readonly owners: OwnerMint;
+  private readonly calls: Calls;
   private readonly keeper: Keeper;
   private readonly debts: Debts;
   private readonly releaser: Releaser;
@@ -39,12 +40,14 @@ export class Acquirer implements LeaseHost {
   ) {
     const { clock, callTimeoutMs, identity } = settings;
     this.owners = new OwnerMint(identity);
-    this.debts = new Debts(clock, callTimeoutMs, events);
-    this.keeper = new Keeper(clock, backend, callTimeoutMs, (hold) => this.onLost(hold));
-    this.releaser = new Releaser(backend, clock, this.keeper, this.debts, events, callTimeoutMs);
+    this.calls = new Calls(clock, callTimeoutMs);
+    this.debts = new Debts(clock, this.calls, events);
+    this.keeper = new Keeper(clock, backend, this.calls, callTimeoutMs, (hold) => this.onLost(hold));
+    this.releaser = new Releaser(backend, clock, this.calls, this.keeper, this.debts, events, callTimeoutMs);
     this.arena = {
       clock,
       backend,
+      calls: this.calls,
       callTimeoutMs,
       contenders: new Set(),
       abandon: (name, claim) => this.debts.owe(name, claim.ttlMs, () => backend.abandon(claim)),
@@ -74,6 +77,7 @@ export class Acquirer implements LeaseHost {
     await Promise.all(this.keeper.all.map((hold) => this.releaser.revoke(hold)));
     this.keeper.stop();
     await this.debts.drain(this.settings.shutdownTimeoutMs);
+    this.calls.stop();
   }
 
   /**
@@ -172,10 +176,12 @@ export class Acquirer implements LeaseHost {
   /** Several keys have one wait in common, which began at `startMs`. */
   private contend(key: string, name: string, terms: Terms, startMs?: number): Promise<Verdict> {
     if (this.state !== 'open') return Promise.resolve({ kind: 'closed' });
+    const { signal } = terms;
+    if (signal?.aborted) return Promise.resolve({ kind: 'aborted', reason: signal.reason as unknown });
     const nowMs = this.settings.clock.now();
     const waitMs = startMs === undefined ? terms.waitMs : Math.max(0, startMs + terms.waitMs - nowMs);
     const claim = claimOf(key, this.owners.next(), terms, waitMs > 0);
-    return new Contender(this.arena, this.lineOf(key), name, claim, nowMs, waitMs, terms.signal).run();
+    return new Contender(this.arena, this.lineOf(key), name, claim, nowMs, waitMs, signal).run();
   }
 
   private lineOf(key: string): Line {
@@ -236,7 +242,7 @@ export class Acquirer implements LeaseHost {
 
   private async rollBack(holds: readonly Hold[]): Promise<void> {
     if (holds.length === 0) return;
-    await outcomeOf(this.settings.clock, ROLLBACK_MS, () => this.releaser.releaseAll(holds));
+    await this.calls.outcome(() => this.releaser.releaseAll(holds), ROLLBACK_MS);
   }
 
   private onLost(hold: Hold): void {

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from './clock.js';
 import type { LockEvents } from './events.js';
-import { outcomeOf } from './outcome.js';
+import type { Calls } from './outcome.js';
 
 const SIDE_BY_SIDE = 32;
 /** Of those that failed before, so many are enough to find out whether the server still fails. */
@@ -37,7 +37,7 @@ export class Debts {
 
   constructor(
     private readonly clock: Clock,
-    private readonly callTimeoutMs: number,
+    private readonly calls: Calls,
     private readonly events: LockEvents,
   ) {}
 
@@ -93,7 +93,7 @@ export class Debts {
 
   private async pay(debt: Debt): Promise<void> {
     this.inFlight.add(debt);
-    const outcome = await outcomeOf(this.clock, this.callTimeoutMs, debt.pay);
+    const outcome = await this.calls.outcome(debt.pay);
     this.inFlight.delete(debt);
     if (outcome.ok) {
       this.backoffMs = 0;

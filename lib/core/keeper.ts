@@ -2,7 +2,7 @@ import type { Grant, LockBackend, RenewOutcome } from '../backends/lock-backend.
 import type { Clock, Timer } from './clock.js';
 import type { LossReason } from './errors.js';
 import { deadlineOf, type Hold } from './hold.js';
-import { outcomeOf } from './outcome.js';
+import type { Calls } from './outcome.js';
 
 /** No renewal is repeated faster than this, however tiny the ttl. */
 const SHORTEST_PAUSE_MS = 10;
@@ -21,6 +21,7 @@ export class Keeper {
   constructor(
     private readonly clock: Clock,
     private readonly backend: LockBackend,
+    private readonly calls: Calls,
     private readonly callTimeoutMs: number,
     private readonly onLost: (hold: Hold, reason: LossReason) => void,
   ) {}
@@ -134,7 +135,7 @@ export class Keeper {
       if (!waits) batch.forEach((hold, index) => settleLate(hold, grants[index], answers[index], sentAtMs));
       return answers;
     };
-    const outcome = await outcomeOf(this.clock, this.timeoutMs(batch), call);
+    const outcome = await this.calls.outcome(call, this.timeoutMs(batch));
     waits = false;
     const answers = outcome.ok ? outcome.value : [];
     batch.forEach((hold, index) => {

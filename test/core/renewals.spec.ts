@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Grant, LockBackend, RenewOutcome } from '../../lib/backends/lock-backend.js';
 import { ManualClock } from '../../lib/testing/manual-clock.js';
-import { count, setUp, type Replica, type Rig } from '../support/rig.js';
+import { changed, count, setUp, type Replica, type Rig } from '../support/rig.js';
 
 /** Watches the renewals of a backend, and answers them when told. */
 class Renewals {
@@ -16,7 +16,7 @@ class Renewals {
   constructor(private readonly latencyMs: number) {}
 
   watch = (inner: LockBackend): LockBackend =>
-    Object.assign(Object.create(inner) as LockBackend, {
+    changed(inner, {
       renew: async (grants: readonly Grant[]): Promise<readonly RenewOutcome[]> => {
         this.batches.push(grants.length);
         this.sentAtMs.push(this.clock.now());
@@ -238,8 +238,9 @@ describe('renewals', () => {
       let calls = 0;
       const rig = setUp({
         between: (inner) =>
-          Object.assign(Object.create(inner) as LockBackend, {
-            renew: async (grants: readonly Grant[]) => (++calls % 2 === 1 ? rubbish : inner.renew(grants)),
+          changed(inner, {
+            renew: async (grants: readonly Grant[]) =>
+              ++calls % 2 === 1 ? (rubbish as RenewOutcome[]) : inner.renew(grants),
           }),
       });
       const lease = await rig.locks.acquire('k', { ttl: '1s' });

@@ -38,33 +38,38 @@ export function isMissingScript(reason: unknown): boolean {
   return reason instanceof Error && reason.message.startsWith('NOSCRIPT');
 }
 
+/** Nothing was sent, because there is no connection to send it over. */
+export class NotSent extends Error {
+  constructor(status: string) {
+    super(`there is no connection (${status})`);
+  }
+}
+
 /** What ioredis says in place of writing. */
 const NOT_WRITTEN = "Stream isn't writeable";
 
 /**
- * Turns what the client rejected with into a sentence.
+ * Turns what the client rejected with into a sentence. It is `denied` only when the server said so, or when
+ * nothing was written.
  *
  * @param what what was attempted, as in "release lock:a"
  */
 export function redisError(what: string, address: string, reason: unknown): BackendError {
   const cause = asError(reason);
-  const refusal = cause.message.startsWith(NOT_WRITTEN) ? 'there is no connection' : refusalOf(cause);
-  return refusal === undefined
-    ? new BackendError(
-        `Redis at ${address} may or may not have done it (${what}): ${cause.message}`,
-        'unknown',
-        { cause },
-      )
-    : new BackendError(`Redis at ${address} did not ${what}: ${refusal} (${cause.message}).`, 'denied', {
-        cause,
-      });
-}
-
-/** Nothing was sent, because there is no connection to send it over. */
-export function notConnected(what: string, address: string, status: string): BackendError {
+  const { message } = cause;
+  const refusal = refusalOf(cause);
+  if (cause instanceof NotSent || message.startsWith(NOT_WRITTEN)) {
+    return new BackendError(`Redis at ${address} did not ${what}: ${message}.`, 'denied', { cause });
+  }
+  if (refusal !== undefined) {
+    return new BackendError(`Redis at ${address} did not ${what}: ${refusal} (${message}).`, 'denied', {
+      cause,
+    });
+  }
   return new BackendError(
-    `Redis at ${address} did not ${what}: there is no connection (${status}).`,
-    'denied',
+    `Redis at ${address} may or may not have done it (${what}): ${message}`,
+    'unknown',
+    { cause },
   );
 }
 
