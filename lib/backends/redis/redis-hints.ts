@@ -72,7 +72,7 @@ export class RedisHints {
     await this.subscribe();
     // What was published while nobody listened is lost.
     this.context.doubt();
-    for (const wake of [...this.wakes.values()]) wake();
+    for (const wake of Array.from(this.wakes.values())) wake();
   }
 
   private async subscribe(): Promise<void> {
