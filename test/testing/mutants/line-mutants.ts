@@ -27,8 +27,12 @@ class WakesEverybody extends Delegate {
 
   override async release(grant: Grant, lingerMs?: number): Promise<'released' | 'gone'> {
     const outcome = await this.inner.release(grant, lingerMs);
-    for (const wake of this.wakes.get(grant.claim.key) ?? []) queueMicrotask(wake);
+    for (const wake of this.ringOrder([...this.listeners(grant.claim.key)])) queueMicrotask(wake);
     return outcome;
+  }
+
+  protected ringOrder(wakes: (() => void)[]): (() => void)[] {
+    return wakes;
   }
 
   protected wrap(key: string, answer: Grant | Place): Grant | Place {
@@ -49,6 +53,13 @@ class Barges extends WakesEverybody {
   override async claim(claim: Claim): Promise<Grant | Place> {
     const answer = await super.claim({ ...claim, queue: false });
     return isGrant(answer) ? { ...answer, claim } : answer;
+  }
+}
+
+/** Keeps no line, and wakes the youngest first. */
+class ServesTheLastFirst extends Barges {
+  protected override ringOrder(wakes: (() => void)[]): (() => void)[] {
+    return wakes.reverse();
   }
 }
 
@@ -249,6 +260,14 @@ export const lineMutants: readonly Mutant[] = [
     plant: () => {
       const wakes: Wakes = new Map();
       return (inner) => new Barges(inner, wakes);
+    },
+  },
+  {
+    bug: 'who came last is served first',
+    caughtBy: ['first-come', 'no-barging', 'turns'],
+    plant: () => {
+      const wakes: Wakes = new Map();
+      return (inner) => new ServesTheLastFirst(inner, wakes);
     },
   },
   {

@@ -4,6 +4,7 @@ import {
   type BackendContext,
   type Claim,
   type Grant,
+  type NodeHealth,
   type Place,
 } from '../../../lib/backends/lock-backend.js';
 import { Delegate } from './delegate.js';
@@ -26,6 +27,23 @@ class ReleasesWhatIsGone extends Delegate {
 class IgnoresLinger extends Delegate {
   override release(grant: Grant): Promise<'released' | 'gone'> {
     return this.inner.release(grant);
+  }
+}
+
+class LingersForTheTtl extends Delegate {
+  override release(grant: Grant, lingerMs?: number): Promise<'released' | 'gone'> {
+    return this.inner.release(grant, lingerMs && Math.max(lingerMs, grant.claim.ttlMs));
+  }
+}
+
+/** Lets one in too many, now and then. */
+class LetsTwoIn extends Delegate {
+  private refused = 0;
+
+  override async claim(claim: Claim): Promise<Grant | Place> {
+    const answer = await this.inner.claim(claim);
+    if (isGrant(answer) || ++this.refused % 7 !== 0) return answer;
+    return { claim, fence: 1_000_000n, sentAtMs: 0 };
   }
 }
 
@@ -94,6 +112,20 @@ class WorksAfterStop extends Delegate {
   }
 }
 
+class ReadsAnotherClock extends Delegate {
+  override async claim(claim: Claim): Promise<Grant | Place> {
+    const answer = await this.inner.claim(claim);
+    return isGrant(answer) ? { ...answer, sentAtMs: Date.now() } : answer;
+  }
+}
+
+class ShowsItsPassword extends Delegate {
+  override async nodes(): Promise<readonly NodeHealth[]> {
+    const nodes = await this.inner.nodes();
+    return nodes.map((node) => ({ ...node, node: `memory://user:secret@${node.node}` }));
+  }
+}
+
 class FoldsCase extends Delegate {
   override async claim(claim: Claim): Promise<Grant | Place> {
     const answer = await this.inner.claim({ ...claim, key: claim.key.toLowerCase() });
@@ -144,6 +176,22 @@ export const ownershipMutants: readonly Mutant[] = [
     ['late-claim/exclusive'],
     (inner) => new RejectsWith(inner, () => new BackendError('no', 'unknown')),
   ),
+  mutant(
+    'linger is at least the ttl',
+    ['linger-shortens', 'linger-ends/exclusive'],
+    (inner) => new LingersForTheTtl(inner),
+  ),
+  mutant(
+    'two get in now and then',
+    ['hundred-contenders', 'readers-writers'],
+    (inner) => new LetsTwoIn(inner),
+  ),
+  mutant(
+    'sentAtMs is by the wall clock',
+    ['free-key/exclusive', 'wrong-clocks'],
+    (inner) => new ReadsAnotherClock(inner),
+  ),
+  mutant('a node shows its password', ['nodes'], (inner) => new ShowsItsPassword(inner)),
   mutant('it works after stop', ['stop-twice'], (inner) => new WorksAfterStop(inner)),
   mutant('keys are compared without case', ['hostile-keys', 'long-keys'], (inner) => new FoldsCase(inner)),
 ];
