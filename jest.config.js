@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 
 const swc = {
   sourceMaps: 'inline',
@@ -21,7 +22,9 @@ const relative = { '^(\\.{1,2}/.*)\\.js$': '$1' };
 
 const common = {
   rootDir: import.meta.dirname,
-  roots: ['lib', 'test', 'sample'].filter((dir) => existsSync(dir)).map((dir) => `<rootDir>/${dir}`),
+  roots: ['lib', 'test', 'sample']
+    .filter((dir) => existsSync(join(import.meta.dirname, dir)))
+    .map((dir) => `<rootDir>/${dir}`),
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '\\.ts$': ['@swc/jest', swc] },

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { root } from './run.mjs';
 
 const servers = new URL('./servers.mjs', import.meta.url);
 if (existsSync(servers)) {
@@ -12,6 +13,7 @@ if (existsSync(servers)) {
 const jest = createRequire(import.meta.url).resolve('jest/bin/jest');
 const flags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
 const { status } = spawnSync(process.execPath, [...flags, jest, ...process.argv.slice(2)], {
+  cwd: root,
   stdio: 'inherit',
   env: { ...process.env, NODE_OPTIONS: [process.env['NODE_OPTIONS'], ...flags].filter(Boolean).join(' ') },
 });

@@ -1,0 +1,249 @@
+import type { Certainty } from '../backends/backend-error.js';
+import {
+  isGrant,
+  type Busy,
+  type Claim,
+  type Grant,
+  type LockBackend,
+  type Place,
+} from '../backends/lock-backend.js';
+import type { Clock, Timer } from './clock.js';
+import { deadlineOf } from './hold.js';
+import type { Line, LineMember } from './line.js';
+import type { Calls, Failure, Outcome } from './outcome.js';
+
+/** What a wish for one key came to. */
+export type Verdict =
+  | { readonly kind: 'granted'; readonly grant: Grant; readonly uncertain: boolean }
+  | { readonly kind: 'busy'; readonly busy: Busy }
+  | { readonly kind: 'unavailable'; readonly certainty: Certainty; readonly error: Error }
+  | { readonly kind: 'aborted'; readonly reason: unknown }
+  | { readonly kind: 'closed' };
+
+/** What all contenders of a service have in common. */
+export interface Arena {
+  readonly clock: Clock;
+  readonly backend: LockBackend;
+  readonly calls: Calls;
+  readonly callTimeoutMs: number;
+  /** All that wait for an answer. */
+  readonly contenders: Set<Contender>;
+  /** Something of that claim may be left on the server. */
+  abandon(name: string, claim: Claim): void;
+  /** The server said that it has to wait; told once a wish. */
+  waits(name: string): void;
+}
+
+/** How long past the wait a first claim may still be answered. */
+const GRACE_MS = 200;
+const FIRST_BACKOFF_MS = 25;
+const LONGEST_BACKOFF_MS = 1_000;
+/** No asking again faster than this without a hint. */
+const SHORTEST_PAUSE_MS = 5;
+
+/**
+ * One wish for one key, until it is granted or given up: claim, take a place, and ask again at each hint, at
+ * the holder's expiry and at the poll interval. A hint is never trusted; an answer of the server decides.
+ */
+export class Contender implements LineMember {
+  failure: Failure | undefined;
+  private resolve!: (verdict: Verdict) => void;
+  private settled = false;
+  private inFlight = false;
+  /** A hint came while an answer was awaited; that answer may be older than the hint. */
+  private hinted = false;
+  /** Claims beside the head of the line, and leaves no trace when busy. */
+  private beside = false;
+  private uncertain = false;
+  private place: Place | undefined;
+  private answered = false;
+  private backoffMs = FIRST_BACKOFF_MS;
+  private deadlineTimer: Timer | undefined;
+  private retryTimer: Timer | undefined;
+  private readonly deadlineMs: number;
+
+  constructor(
+    private readonly arena: Arena,
+    private readonly line: Line,
+    private readonly name: string,
+    public claim: Claim,
+    startMs: number,
+    private readonly waitMs: number,
+    private readonly signal: AbortSignal | undefined,
+  ) {
+    this.deadlineMs = startMs + waitMs;
+  }
+
+  /** True once the server said that it has to wait. */
+  get waits(): boolean {
+    return this.answered;
+  }
+
+  get busy(): Busy | undefined {
+    return this.place?.busy;
+  }
+
+  /** Never rejects. */
+  run(): Promise<Verdict> {
+    if (this.signal?.aborted)
+      return Promise.resolve({ kind: 'aborted', reason: this.signal.reason as unknown });
+    this.signal?.addEventListener('abort', this.onAbort, { once: true });
+    this.line.enter();
+    this.arena.contenders.add(this);
+    return new Promise((resolve) => {
+      this.resolve = resolve;
+      this.enter();
+    });
+  }
+
+  /** Called by the line when it becomes the head. */
+  takeTurn(delayMs: number): void {
+    if (delayMs > 0) this.retryIn(delayMs);
+    else this.attempt();
+  }
+
+  /** This process freed the key. Useless when the server told us of somebody ahead. */
+  hintFromHere(): void {
+    if (!this.place || (this.place.busy.ahead ?? 0) === 0) this.attempt();
+  }
+
+  /** The service is closing. */
+  close(): void {
+    this.conclude({ kind: 'closed' });
+  }
+
+  private enter(): void {
+    if (this.waitMs === 0) return this.attempt();
+    if (this.line.admitsBeside(this.claim)) {
+      this.beside = true;
+      this.claim = { ...this.claim, queue: false };
+      this.attempt();
+    } else {
+      this.line.join(this);
+      if (!this.inFlight) this.armDeadline();
+    }
+  }
+
+  /** Once it is certain to wait: most wishes are granted by the first answer, which has a limit of its own. */
+  private armDeadline(): void {
+    if (this.deadlineTimer || this.settled || this.waitMs === Infinity) return;
+    const leftMs = this.deadlineMs - this.arena.clock.now();
+    this.deadlineTimer = this.arena.clock.setTimer(this.onDeadline, leftMs);
+  }
+
+  private readonly attempt = (): void => {
+    if (this.settled) return;
+    if (this.inFlight) {
+      this.hinted = true;
+      return;
+    }
+    this.retryTimer?.clear();
+    this.inFlight = true;
+    this.hinted = false;
+    const { backend, calls } = this.arena;
+    const { place, claim } = this;
+    const call = (): Promise<Grant | Place> => (place ? place.retry() : backend.claim(claim));
+    void calls.outcome(call, this.timeoutMs()).then(this.onOutcome);
+  };
+
+  private timeoutMs(): number {
+    const { callTimeoutMs, clock } = this.arena;
+    if (this.waitMs === 0) return callTimeoutMs;
+    // not yet past its very first call, so all of its time is left
+    if (!this.deadlineTimer && this.waitMs + GRACE_MS >= callTimeoutMs) return callTimeoutMs;
+    return Math.max(1, Math.min(callTimeoutMs, this.deadlineMs + GRACE_MS - clock.now()));
+  }
+
+  private readonly onOutcome = (outcome: Outcome<Grant | Place>): void => {
+    this.inFlight = false;
+    if (this.settled) return;
+    if (!outcome.ok) return this.onFailure(outcome);
+    this.failure = undefined;
+    this.backoffMs = FIRST_BACKOFF_MS;
+    if (isGrant(outcome.value)) this.onGrant(outcome.value);
+    else this.onPlace(outcome.value);
+  };
+
+  private onGrant(grant: Grant): void {
+    const { ttlMs } = grant.claim;
+    if (this.arena.clock.now() < deadlineOf(grant.sentAtMs, ttlMs)) {
+      this.conclude({ kind: 'granted', grant, uncertain: this.uncertain });
+      return;
+    }
+    this.uncertain = true;
+    const error = new Error(`it was granted, but the answer took longer than the ttl of ${ttlMs} ms`);
+    this.conclude({ kind: 'unavailable', certainty: 'denied', error });
+  }
+
+  private onPlace(place: Place): void {
+    if (this.waitMs === 0) return this.conclude({ kind: 'busy', busy: place.busy });
+    if (!this.answered) this.arena.waits(this.name);
+    this.answered = true;
+    if (this.arena.clock.now() >= this.deadlineMs) {
+      this.place = place;
+      return this.onDeadline();
+    }
+    this.armDeadline();
+    if (this.beside) return this.fallIn();
+    this.place = place;
+    place.onHint(this.attempt);
+    if (this.hinted) return this.attempt();
+    const { expiresInMs = Infinity } = place.busy;
+    this.retryIn(Math.max(SHORTEST_PAUSE_MS, Math.min(this.arena.backend.traits.pollMs, expiresInMs + 1)));
+  }
+
+  /** From beside the line into it. */
+  private fallIn(): void {
+    this.beside = false;
+    this.claim = { ...this.claim, queue: true };
+    this.line.join(this);
+  }
+
+  private onFailure(failure: Failure): void {
+    this.failure = failure;
+    if (failure.certainty === 'unknown') this.uncertain = true;
+    const isOver = this.arena.clock.now() >= this.deadlineMs;
+    if (this.waitMs === 0 || isOver) return this.concludeUnavailable(failure);
+    this.armDeadline();
+    if (this.beside) return this.fallIn();
+    this.retryIn(this.backoffMs);
+    this.backoffMs = Math.min(LONGEST_BACKOFF_MS, this.backoffMs * 2);
+  }
+
+  private retryIn(delayMs: number): void {
+    this.retryTimer?.clear();
+    this.retryTimer = this.arena.clock.setTimer(this.attempt, delayMs);
+  }
+
+  private readonly onDeadline = (): void => {
+    // a first claim whose answer is due any moment gets its grace: that answer says why
+    if (this.inFlight && !this.answered && !this.failure) return;
+    const failure = this.failure ?? this.line.news?.failure;
+    if (failure) this.concludeUnavailable(failure);
+    else this.conclude({ kind: 'busy', busy: this.busy ?? this.line.news?.busy ?? {} });
+  };
+
+  private readonly onAbort = (): void => {
+    this.conclude({ kind: 'aborted', reason: this.signal?.reason as unknown });
+  };
+
+  private concludeUnavailable({ certainty, error }: Failure): void {
+    this.conclude({ kind: 'unavailable', certainty, error });
+  }
+
+  private conclude(verdict: Verdict): void {
+    if (this.settled) return;
+    this.settled = true;
+    this.deadlineTimer?.clear();
+    this.retryTimer?.clear();
+    this.signal?.removeEventListener('abort', this.onAbort);
+    if (verdict.kind === 'granted') {
+      this.line.granted();
+    } else if (this.inFlight || this.uncertain || this.place) {
+      this.arena.abandon(this.name, this.claim);
+    }
+    this.arena.contenders.delete(this);
+    this.line.leave(this);
+    this.resolve(verdict);
+  }
+}

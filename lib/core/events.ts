@@ -1,0 +1,44 @@
+import { Subject, type Observable } from 'rxjs';
+import type { LossReason } from './errors.js';
+
+/** What happens to the locks of one service. Keys are those of the caller, without the prefix. */
+export type LockEvent =
+  | { readonly type: 'waiting'; readonly key: string }
+  | { readonly type: 'acquired'; readonly key: string; readonly fence: bigint; readonly waitedMs: number }
+  | { readonly type: 'reentered'; readonly key: string; readonly fence: bigint }
+  | { readonly type: 'busy'; readonly key: string; readonly waitedMs: number; readonly holder?: string }
+  | { readonly type: 'skipped'; readonly key: string; readonly why: string }
+  | { readonly type: 'unavailable'; readonly key: string; readonly error: Error }
+  | { readonly type: 'lost'; readonly key: string; readonly fence: bigint; readonly reason: LossReason }
+  | {
+      readonly type: 'released';
+      readonly key: string;
+      readonly fence: bigint;
+      readonly heldMs: number;
+      /** False when the server did not know it as ours any more. */
+      readonly wasHeld: boolean;
+    }
+  | { readonly type: 'release-failed'; readonly key: string; readonly error: Error }
+  | { readonly type: 'cleanup-owed'; readonly key: string; readonly error: Error }
+  | { readonly type: 'cleanup-paid'; readonly key: string }
+  | { readonly type: 'cleanup-expired'; readonly key: string }
+  | { readonly type: 'backend-error'; readonly error: Error };
+
+/** The events of one service. Whoever listens cannot harm it. */
+export class LockEvents {
+  private readonly subject = new Subject<LockEvent>();
+  readonly stream: Observable<LockEvent> = this.subject.asObservable();
+
+  /** False while nobody listens, so that nothing has to be made up for nobody. */
+  get observed(): boolean {
+    return this.subject.observed;
+  }
+
+  emit(event: LockEvent): void {
+    this.subject.next(event);
+  }
+
+  complete(): void {
+    this.subject.complete();
+  }
+}

@@ -1,0 +1,154 @@
+import type { Grant, LockBackend, RenewOutcome } from '../backends/lock-backend.js';
+import type { Clock, Timer } from './clock.js';
+import type { LossReason } from './errors.js';
+import { deadlineOf, type Hold } from './hold.js';
+import type { Calls } from './outcome.js';
+
+/** No renewal is repeated faster than this, however tiny the ttl. */
+const SHORTEST_PAUSE_MS = 10;
+
+/**
+ * Keeps the leases of one service alive: one timer, everything that is due in one batch, never two renewals
+ * of one lease in flight. A renewal that fails is repeated until the lease's own deadline; only a server's
+ * word or that deadline is a loss.
+ */
+export class Keeper {
+  private readonly holds = new Set<Hold>();
+  private timer: Timer | undefined;
+  private timerAtMs = Infinity;
+  private running = true;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly backend: LockBackend,
+    private readonly calls: Calls,
+    private readonly callTimeoutMs: number,
+    private readonly onLost: (hold: Hold, reason: LossReason) => void,
+  ) {}
+
+  get size(): number {
+    return this.holds.size;
+  }
+
+  get all(): readonly Hold[] {
+    return [...this.holds];
+  }
+
+  add(hold: Hold): void {
+    this.holds.add(hold);
+    this.wakeBy(hold.dueAtMs);
+  }
+
+  /**
+   * From here on the hold is not renewed any more; one renewal may still be in flight. The timer stays: it
+   * will find nothing to do, which is cheaper than to set it anew for each short lease.
+   */
+  remove(hold: Hold): void {
+    this.holds.delete(hold);
+  }
+
+  /** Marks a hold as lost, once. */
+  lose(hold: Hold, reason: LossReason): void {
+    this.remove(hold);
+    if (hold.lose(reason)) this.onLost(hold, reason);
+  }
+
+  /** Finds out at once, by renewing, whether these are still held. */
+  doubt(suspect: (hold: Hold) => boolean): void {
+    const batch = [...this.holds].filter((hold) => !hold.renewal && suspect(hold));
+    if (batch.length > 0) void this.renew(batch);
+  }
+
+  /**
+   * Sets the lease to another length, at once. True when the server confirmed it; else the hold's state tells
+   * more, and a lease that is still held goes on as it was.
+   */
+  async extend(hold: Hold, ttlMs: number): Promise<boolean> {
+    // again and again: somebody else may have waited for the same renewal
+    while (hold.renewal) await hold.renewal;
+    if (hold.state !== 'held') return false;
+    const extended: Grant = { ...hold.grant, claim: { ...hold.grant.claim, ttlMs } };
+    // should the answer be lost, the server may count the shorter time already
+    hold.deadlineMs = Math.min(hold.deadlineMs, deadlineOf(this.clock.now(), ttlMs));
+    await this.renew([hold], [extended]);
+    return hold.grant === extended;
+  }
+
+  stop(): void {
+    this.running = false;
+    this.disarm();
+  }
+
+  private wakeBy(atMs: number): void {
+    if (!this.running || atMs >= this.timerAtMs) return;
+    this.disarm();
+    this.timerAtMs = atMs;
+    this.timer = this.clock.setTimer(() => this.tick(), atMs - this.clock.now(), true);
+  }
+
+  private disarm(): void {
+    this.timer?.clear();
+    this.timer = undefined;
+    this.timerAtMs = Infinity;
+  }
+
+  private tick(): void {
+    this.disarm();
+    const nowMs = this.clock.now();
+    const batch: Hold[] = [];
+    let nextMs = Infinity;
+    for (const hold of this.holds) {
+      if (nowMs >= hold.deadlineMs) {
+        this.lose(hold, 'silent');
+      } else if (!hold.renewal && hold.renewAtMs - slackMs(hold) <= nowMs) {
+        batch.push(hold);
+      } else {
+        nextMs = Math.min(nextMs, hold.dueAtMs);
+      }
+    }
+    if (batch.length > 0) void this.renew(batch);
+    for (const hold of batch) nextMs = Math.min(nextMs, hold.dueAtMs);
+    if (nextMs < Infinity) this.wakeBy(Math.max(nextMs, nowMs + 1));
+  }
+
+  private renew(batch: readonly Hold[], grants = batch.map((hold) => hold.grant)): Promise<void> {
+    const renewal = this.send(batch, grants);
+    for (const hold of batch) hold.renewal = renewal;
+    return renewal;
+  }
+
+  private async send(batch: readonly Hold[], grants: readonly Grant[]): Promise<void> {
+    const sentAtMs = this.clock.now();
+    const outcome = await this.calls.outcome(() => this.backend.renew(grants), this.timeoutMs(batch));
+    const answers: readonly RenewOutcome[] = outcome.ok && Array.isArray(outcome.value) ? outcome.value : [];
+    batch.forEach((hold, index) => {
+      hold.renewal = undefined;
+      this.settle(hold, grants[index] ?? hold.grant, answers[index] ?? 'unknown', sentAtMs);
+    });
+  }
+
+  private settle(hold: Hold, grant: Grant, answer: RenewOutcome, sentAtMs: number): void {
+    if (hold.state !== 'held') return;
+    if (answer === 'gone') return this.lose(hold, 'gone');
+    if (answer === 'renewed') {
+      hold.grant = grant;
+      hold.confirm(sentAtMs);
+    } else if (hold.renews) {
+      const pauseMs = Math.max(SHORTEST_PAUSE_MS, hold.grant.claim.ttlMs / 12);
+      hold.renewAtMs = this.clock.now() + pauseMs;
+    }
+    this.wakeBy(hold.dueAtMs);
+  }
+
+  /** Short enough that a lost reply leaves time for another try before the deadline. */
+  private timeoutMs(batch: readonly Hold[]): number {
+    let timeoutMs = this.callTimeoutMs;
+    for (const hold of batch) timeoutMs = Math.min(timeoutMs, hold.grant.claim.ttlMs / 4);
+    return Math.max(SHORTEST_PAUSE_MS, timeoutMs);
+  }
+}
+
+/** Renewing a little early costs nothing, and lets leases that were taken at different times share a batch. */
+function slackMs(hold: Hold): number {
+  return hold.grant.claim.ttlMs / 12;
+}

@@ -1,0 +1,164 @@
+import { LockError, LockLostError } from './errors.js';
+import type { Duration } from './duration.js';
+import type { Hold } from './hold.js';
+
+/**
+ * One or several locks that were acquired together. It ends by `release()`, at the end of the `using` or
+ * `@Locked` that made it, or by a loss.
+ */
+export interface Lease {
+  /** The key, as the caller wrote it; of several the first in their global order. */
+  readonly key: string;
+  readonly keys: readonly string[];
+  /** A number above those of all earlier holders of this key; of several keys, that of `key`. */
+  readonly fence: bigint;
+  /** By key. */
+  readonly fences: ReadonlyMap<string, bigint>;
+  /** Aborts, with a `LockLostError` as its reason, when a lock is lost; never by a release. */
+  readonly signal: AbortSignal;
+  /** Whether it is neither released nor lost, by the clock as it is now. */
+  readonly held: boolean;
+  /** How much longer the locks are certainly ours without another renewal; 0 when they are not held. */
+  readonly expiresInMs: number;
+  /**
+   * Reads the clock, so it tells the truth after a blocked event loop too, when no signal has fired yet.
+   * Call it right before a step that cannot be undone.
+   *
+   * @throws LockLostError when a lock was lost
+   * @throws LockError when the lease was released
+   */
+  assertHeld(): void;
+  /**
+   * Sets the remaining lease to `ttl` from now, and renewals to the same.
+   *
+   * @throws LockLostError when a lock was lost
+   * @throws LockUnavailableError when the server did not confirm it; the lease goes on as it was
+   */
+  extend(ttl: Duration): Promise<void>;
+  /**
+   * Gives the locks back. A second call gives the same answer.
+   *
+   * @returns false when a lock was not ours any more
+   * @throws LockUnavailableError when the server did not confirm it; it is cleaned up in the background,
+   *   and free at its ttl at the latest
+   */
+  release(): Promise<boolean>;
+  /**
+   * A text by which `LockService.adopt`, also in another process, goes on with these locks. When this lease was
+   * acquired with `renew: false`, they are in the hands of whoever has the text from now on: neither its end
+   * here nor a shutdown gives them back, only their ttl does.
+   */
+  handle(): string;
+  /** Releases, for `await using`; never throws: what fails is in `events$`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** What a lease needs of the service that granted it. */
+export interface LeaseHost {
+  releaseAll(holds: readonly Hold[]): Promise<boolean>;
+  extendAll(holds: readonly Hold[], ttl: Duration): Promise<void>;
+  releaseFailed(key: string, error: unknown): void;
+  handleOf(holds: readonly Hold[]): string;
+  /** Whoever reads the clock and sees that the deadline has passed says so. */
+  overdue(hold: Hold): void;
+}
+
+/** The lease that the service hands out: a share of one or more holds. */
+export class HeldLease implements Lease {
+  readonly key: string;
+  private released: Promise<boolean> | undefined;
+  private controller: AbortController | undefined;
+
+  constructor(
+    private readonly host: LeaseHost,
+    private readonly holds: readonly [Hold, ...Hold[]],
+  ) {
+    this.key = holds[0].name;
+  }
+
+  get keys(): readonly string[] {
+    return this.holds.map((hold) => hold.name);
+  }
+
+  get holdsByKey(): ReadonlyMap<string, Hold> {
+    return new Map(this.holds.map((hold) => [hold.grant.claim.key, hold]));
+  }
+
+  get fence(): bigint {
+    return this.holds[0].grant.fence;
+  }
+
+  get fences(): ReadonlyMap<string, bigint> {
+    return new Map(this.holds.map((hold) => [hold.name, hold.grant.fence]));
+  }
+
+  get signal(): AbortSignal {
+    this.noticeOverdue();
+    if (this.holds.length === 1) return this.holds[0].signal;
+    return (this.controller ??= this.joinSignals()).signal;
+  }
+
+  get held(): boolean {
+    this.noticeOverdue();
+    return !this.released && this.holds.every((hold) => hold.state === 'held');
+  }
+
+  get expiresInMs(): number {
+    if (!this.held) return 0;
+    return Math.min(...this.holds.map((hold) => hold.remainingMs));
+  }
+
+  assertHeld(): void {
+    this.noticeOverdue();
+    for (const { loss } of this.holds) if (loss) throw loss;
+    if (this.released) {
+      throw new LockError(
+        `The lock "${this.key}" was released, so it guards nothing any more; do the work before the release.`,
+        { key: this.key },
+      );
+    }
+  }
+
+  async extend(ttl: Duration): Promise<void> {
+    this.assertHeld();
+    await this.host.extendAll(this.holds, ttl);
+  }
+
+  release(): Promise<boolean> {
+    return (this.released ??= this.host.releaseAll(this.holds));
+  }
+
+  handle(): string {
+    this.assertHeld();
+    return this.host.handleOf(this.holds);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.release();
+    } catch (error) {
+      this.host.releaseFailed(this.key, error);
+    }
+  }
+
+  private noticeOverdue(): void {
+    for (const hold of this.holds) {
+      if (hold.state === 'held' && hold.expired) this.host.overdue(hold);
+    }
+  }
+
+  private joinSignals(): AbortController {
+    const controller = new AbortController();
+    for (const hold of this.holds) {
+      if (hold.loss) controller.abort(hold.loss);
+      else hold.onLoss(() => controller.abort(hold.loss));
+    }
+    return controller;
+  }
+}
+
+/** The first loss among a lease's locks, for those who rather fail than go on. */
+export function lossOf(lease: Lease): LockLostError | undefined {
+  const { signal } = lease;
+  return signal.aborted && signal.reason instanceof LockLostError ? signal.reason : undefined;
+}

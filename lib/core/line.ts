@@ -1,0 +1,108 @@
+import type { Busy, Claim } from '../backends/lock-backend.js';
+import type { Failure } from './outcome.js';
+
+/**
+ * While this process holds the key itself, the next of its callers waits so long before it takes a place in
+ * the server's line. Most work is done sooner, and then its claim travels right behind the release and is
+ * granted at once: one round trip for the whole hand-off, and no busy answer in between.
+ */
+const FOLLOW_UP_MS = 1;
+
+/** One who stands in a line, as the line sees it. */
+export interface LineMember {
+  readonly claim: Claim;
+  /** True once the server said that it has to wait. */
+  readonly waits: boolean;
+  /** Who is in the way, by the last answer; and why the last call failed, if it did. */
+  readonly busy: Busy | undefined;
+  readonly failure: Failure | undefined;
+  /** It is the head now: it may talk to the server, after that delay. */
+  takeTurn(delayMs: number): void;
+  /** This process freed the key. */
+  hintFromHere(): void;
+}
+
+/**
+ * The callers of one key in one process, first come, first served. Only its head talks to the server, so that
+ * ten thousand local waiters are one there.
+ */
+export class Line {
+  private head: LineMember | undefined;
+  /** Those behind the head, in order of arrival. Most lines never have any. */
+  private followers: Set<LineMember> | undefined;
+  /** Everybody with a wish for this key, those beside the line too. */
+  private present = 0;
+  private held = 0;
+
+  /** @param lines where it is kept, and takes itself out when nobody has business with its key any more */
+  constructor(
+    private readonly key: string,
+    private readonly lines: Map<string, Line>,
+  ) {}
+
+  /** How many callers wait in this process. */
+  get size(): number {
+    return (this.head ? 1 : 0) + (this.followers?.size ?? 0);
+  }
+
+  /**
+   * Whether a claim may go to the server beside the head: those that do not exclude each other need not queue
+   * behind each other, as long as nobody is known to wait.
+   */
+  admitsBeside(claim: Claim): boolean {
+    const { head } = this;
+    return head !== undefined && claim.mode !== 'exclusive' && head.claim.mode === claim.mode && !head.waits;
+  }
+
+  /** What those behind the head know of the server: what the head was told. */
+  get news(): Pick<LineMember, 'busy' | 'failure'> | undefined {
+    return this.head;
+  }
+
+  enter(): void {
+    this.present++;
+  }
+
+  join(member: LineMember): void {
+    if (this.head) {
+      (this.followers ??= new Set()).add(member);
+    } else {
+      this.head = member;
+      member.takeTurn(0);
+    }
+  }
+
+  /** For good; of those who entered, each does so once. */
+  leave(member: LineMember): void {
+    this.present--;
+    if (this.head === member) this.moveUp();
+    else this.followers?.delete(member);
+    this.leaveIfEmpty();
+  }
+
+  /** A member was granted the key; from here on the process holds it, once more. */
+  granted(): void {
+    this.held++;
+  }
+
+  /** The process gave one hold back, or lost it: a hint for the head that needs no message. */
+  freed(): void {
+    this.held--;
+    this.head?.hintFromHere();
+    this.leaveIfEmpty();
+  }
+
+  private moveUp(): void {
+    this.head = undefined;
+    for (const next of this.followers ?? []) {
+      this.followers?.delete(next);
+      this.head = next;
+      next.takeTurn(this.held > 0 && next.claim.mode === 'exclusive' ? FOLLOW_UP_MS : 0);
+      return;
+    }
+  }
+
+  private leaveIfEmpty(): void {
+    if (this.present === 0 && this.held === 0) this.lines.delete(this.key);
+  }
+}

@@ -1,0 +1,297 @@
+import type { Observable } from 'rxjs';
+import type { BackendContext, LockBackend, LockSnapshot, RenewOutcome } from '../backends/lock-backend.js';
+import { Acquirer } from './acquirer.js';
+import { currentScope, runInScope, type Scope } from './context.js';
+import { LockConfigurationError, LockError, LockLostError, LockUnavailableError } from './errors.js';
+import { LockEvents, type LockEvent } from './events.js';
+import { unpackHandle, type HandlePart } from './handle.js';
+import { canonicalKey, canonicalKeys } from './key.js';
+import { HeldLease, lossOf, type Lease } from './lease.js';
+import { termsOf, type GuardOptions, type LockOptions, type Terms } from './options.js';
+import { outcomeOf } from './outcome.js';
+import { errorOf, type Refusal } from './refusal.js';
+import { settingsOf, type LockSettings, type ResolvedSettings } from './settings.js';
+
+/** One key or several; of several, all are acquired or none. */
+export type Keys = string | readonly string[];
+
+/**
+ * The locks of one service: the verbs, without Nest. It owns time, order within the process, retries and
+ * clean-up; the backend only carries out single steps.
+ */
+export class Locks {
+  /** What happens to these locks, as it happens. */
+  readonly events$: Observable<LockEvent>;
+
+  protected readonly settings: ResolvedSettings;
+  protected readonly events = new LockEvents();
+  private readonly acquirer: Acquirer;
+  private readonly usualTerms: Terms;
+  private starting: Promise<void> | undefined;
+  private stopping: Promise<void> | undefined;
+
+  /** @throws LockConfigurationError when a setting is wrong */
+  constructor(
+    protected readonly backend: LockBackend,
+    settings: LockSettings = {},
+  ) {
+    this.settings = settingsOf(settings);
+    this.events$ = this.events.stream;
+    this.usualTerms = termsOf(undefined, this.settings);
+    this.acquirer = new Acquirer(backend, this.settings, this.events, this);
+  }
+
+  /** How many locks this process holds, how many of its callers wait, how many clean-ups are owed. */
+  get gauges(): { readonly held: number; readonly waiting: number; readonly owed: number } {
+    return this.acquirer.gauges;
+  }
+
+  /**
+   * Acquires one key, or several at once.
+   *
+   * @throws LockTimeoutError when a key was not free within `wait`
+   * @throws LockUnavailableError when the lock server did not answer, or refused
+   * @throws LockKeyError, LockConfigurationError before anything is sent, when the call is wrong
+   * @throws the reason of `options.signal` when it aborts
+   */
+  async acquire(keys: Keys, options?: LockOptions): Promise<Lease> {
+    const result = await this.obtain(keys, this.terms(options));
+    if (result instanceof HeldLease) return result;
+    throw errorOf(result);
+  }
+
+  /**
+   * Acquires one key, or several at once, if they are free; one try, no waiting.
+   *
+   * @returns null when a key is held by somebody else
+   * @throws like {@link acquire}, but for LockTimeoutError
+   */
+  async tryAcquire(keys: Keys, options?: Omit<LockOptions, 'wait'>): Promise<Lease | null> {
+    if (options !== undefined && 'wait' in options) {
+      throw new LockConfigurationError('tryAcquire never waits, so it has no option wait; use acquire.');
+    }
+    const result = await this.obtain(keys, this.terms({ ...options, wait: 0 }));
+    if (result instanceof HeldLease) return result;
+    if (result.verdict.kind === 'busy') return null;
+    throw errorOf(result);
+  }
+
+  /**
+   * Runs `body` while holding the keys, and gives them back whatever happens. Returns what the body returned
+   * or throws what it threw, the same object; a failed release goes to `events$`.
+   *
+   * @throws like {@link acquire}; and with `onLost: 'throw'`, LockLostError when a lock was lost meanwhile
+   */
+  using<T>(keys: Keys, body: (lease: Lease) => Promise<T> | T): Promise<T>;
+  using<T>(keys: Keys, options: GuardOptions, body: (lease: Lease) => Promise<T> | T): Promise<T>;
+  async using<T>(
+    keys: Keys,
+    optionsOrBody: GuardOptions | ((lease: Lease) => Promise<T> | T),
+    lastBody?: (lease: Lease) => Promise<T> | T,
+  ): Promise<T> {
+    const [options, body] =
+      typeof optionsOrBody === 'function' ? [undefined, optionsOrBody] : [optionsOrBody, lastBody];
+    if (typeof body !== 'function') {
+      throw new LockConfigurationError('using has nothing to run; give it a function as its last argument.');
+    }
+    const terms = this.terms(options);
+    const lease = await this.obtain(keys, terms);
+    if (!(lease instanceof HeldLease)) throw errorOf(lease);
+    return this.guard(lease, terms, body);
+  }
+
+  /**
+   * A function that does what `fn` does while holding the key: for callbacks that no decorator reaches.
+   *
+   * @param key a key, several, or a function that makes them from the arguments
+   */
+  wrap<A extends unknown[], T>(
+    fn: (...args: A) => Promise<T> | T,
+    key: Keys | ((...args: A) => Keys),
+    options: GuardOptions = {},
+  ): (...args: A) => Promise<T> {
+    if (typeof fn !== 'function') throw new LockConfigurationError('wrap has no function to wrap.');
+    this.terms(options);
+    return (...args) => {
+      const body = (): Promise<T> | T => fn(...args);
+      return Promise.resolve()
+        .then(() => (typeof key === 'function' ? key(...args) : key))
+        .then((keys) => this.using(keys, options, body));
+    };
+  }
+
+  /** Who holds the key, until when, and how many wait; null when nobody does. */
+  async inspect(key: string): Promise<LockSnapshot | null> {
+    const canonical = canonicalKey(this.settings.prefix, key);
+    const snapshot = await this.ask(`look at "${key}"`, () => this.backend.inspect(canonical));
+    return snapshot && { ...snapshot, key };
+  }
+
+  /**
+   * All held keys that begin with `prefix`, in no order. A key that was long or unusual appears in its short
+   * form.
+   */
+  async *list(prefix = ''): AsyncGenerator<LockSnapshot, void, undefined> {
+    await this.start();
+    const ours = `${this.settings.prefix}:`;
+    const snapshots = this.backend.list(ours + prefix)[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const step = await this.ask('list the locks', () => snapshots.next());
+        if (step.done) return;
+        yield { ...step.value, key: step.value.key.slice(ours.length) };
+      }
+    } finally {
+      void snapshots.return?.()?.then(undefined, () => undefined);
+    }
+  }
+
+  /**
+   * Takes the key from whoever holds it: its signal aborts, and the next in the line gets it. For people who
+   * know that the holder is stuck; a holder that still works is only stopped by a fence.
+   *
+   * @returns false when nobody held it
+   */
+  async forceRelease(key: string): Promise<boolean> {
+    const canonical = canonicalKey(this.settings.prefix, key);
+    const evicted = await this.ask(`release "${key}"`, () => this.backend.evict(canonical));
+    this.acquirer.doubt((claim) => claim.key === canonical);
+    return evicted;
+  }
+
+  /**
+   * Goes on with a lease of which `lease.handle()` was taken, here or in another process. The locks are
+   * renewed from here on; the one who gave the handle away should not release, and may forget its lease when
+   * it was acquired with `renew: false`.
+   *
+   * @throws LockLostError when a lock is not that owner's any more
+   */
+  async adopt(handle: string, options: Pick<LockOptions, 'renew'> = {}): Promise<Lease> {
+    const terms = this.terms(options);
+    const parts = unpackHandle(handle);
+    for (const { grant, name } of parts) {
+      if (grant.claim.key !== canonicalKey(this.settings.prefix, name)) {
+        throw new LockConfigurationError(
+          `The handle of "${name}" is from a service with another prefix; adopt it where the prefix is the same.`,
+        );
+      }
+    }
+    await this.start();
+    const sentAtMs = this.settings.clock.now();
+    const grants = parts.map(({ grant }) => grant);
+    const answers = await this.ask(`adopt "${parts[0].name}"`, () => this.backend.renew(grants));
+    parts.forEach((part, index) => refuseUnlessRenewed(part, answers[index]));
+    const lease = this.acquirer.adopt(parts, sentAtMs, terms);
+    if (lease) return lease;
+    const { name } = parts[0];
+    throw new LockUnavailableError(`Could not adopt "${name}": the answer came too late.`, { key: name });
+  }
+
+  /** Connects to the lock server, once; all verbs wait for it. */
+  start(): Promise<void> {
+    if (this.stopping) return Promise.reject(new LockUnavailableError('The lock service is shut down.'));
+    return (this.starting ??= this.startBackend());
+  }
+
+  /**
+   * Rejects all waiters, gives everything back, cleans up, and closes what the backend opened. What is still
+   * held is lost to its holder, who is told by its signal. Bounded by the setting `shutdownTimeout`.
+   */
+  stop(): Promise<void> {
+    return (this.stopping ??= this.shutDown());
+  }
+
+  /** @throws LockConfigurationError that says which option is wrong, and how */
+  protected terms(options: GuardOptions | undefined): Terms {
+    return options === undefined ? this.usualTerms : termsOf(options, this.settings);
+  }
+
+  /** Runs the body in the scope of the lease, and ends both. */
+  protected async guard<T>(
+    lease: HeldLease,
+    terms: Terms,
+    body: (lease: Lease) => Promise<T> | T,
+  ): Promise<T> {
+    const scope: Scope = {
+      lease,
+      holds: lease.holdsByKey,
+      service: this,
+      outer: currentScope(),
+      open: true,
+    };
+    try {
+      const result = await runInScope(scope, () => body(lease));
+      const loss = terms.onLost === 'throw' ? lossOf(lease) : undefined;
+      if (loss) throw loss;
+      return result;
+    } finally {
+      scope.open = false;
+      await lease[Symbol.asyncDispose]();
+    }
+  }
+
+  /** Acquires all keys in their global order, or none. Throws for wrong calls, never for a busy key. */
+  protected obtain(keys: Keys, terms: Terms): Promise<HeldLease | Refusal> {
+    const names = canonicalKeys(this.settings.prefix, keys);
+    refuseMode(this.backend, terms);
+    if (this.acquirer.isOpen) return this.acquirer.obtain(names, terms);
+    return this.start().then(() => this.acquirer.obtain(names, terms));
+  }
+
+  private async startBackend(): Promise<void> {
+    const { clock, identity, startTimeoutMs } = this.settings;
+    const context: BackendContext = {
+      clock,
+      identity,
+      doubt: (owner) => this.acquirer.doubt((claim) => owner === undefined || claim.owner === owner),
+      report: (error) => this.events.emit({ type: 'backend-error', error }),
+    };
+    const outcome = await outcomeOf(clock, startTimeoutMs, () => this.backend.start(context));
+    if (outcome.ok) return this.acquirer.open();
+    this.starting = undefined;
+    if (outcome.error instanceof LockError) throw outcome.error;
+    const { name } = this.backend.traits;
+    throw new LockUnavailableError(`The lock backend "${name}" did not start: ${outcome.error.message}`, {
+      cause: outcome.error,
+    });
+  }
+
+  private async shutDown(): Promise<void> {
+    await this.acquirer.close();
+    await outcomeOf(this.settings.clock, this.settings.callTimeoutMs, () => this.backend.stop());
+    this.events.complete();
+  }
+
+  /** One call to the backend that changes no lease of ours. */
+  private async ask<T>(what: string, call: () => Promise<T>): Promise<T> {
+    await this.start();
+    const outcome = await outcomeOf(this.settings.clock, this.settings.callTimeoutMs, call);
+    if (outcome.ok) return outcome.value;
+    throw new LockUnavailableError(`Could not ${what}: ${outcome.error.message}`, { cause: outcome.error });
+  }
+}
+
+function refuseMode(backend: LockBackend, { mode }: Terms): void {
+  const { modes, name } = backend.traits;
+  if (modes.includes(mode)) return;
+  throw new LockConfigurationError(
+    `The backend "${name}" has no ${mode} locks, only ${modes.join(', ')}; use one of these, or another backend.`,
+  );
+}
+
+function refuseUnlessRenewed({ name, grant }: HandlePart, answer: RenewOutcome | undefined): void {
+  if (answer === 'renewed') return;
+  if (answer !== 'gone') {
+    throw new LockUnavailableError(
+      `Could not adopt "${name}": the lock server did not confirm it; try again.`,
+      {
+        key: name,
+      },
+    );
+  }
+  throw new LockLostError(`The lock "${name}" of this handle is not its owner's any more; acquire it anew.`, {
+    key: name,
+    reason: 'gone',
+    fence: grant.fence,
+  });
+}
