@@ -11,7 +11,7 @@ import {
   type Place,
 } from '../../backends/lock-backend.js';
 import { SystemClock, type Clock, type Timer } from '../../core/clock.js';
-import type { ContractOptions } from './contract-options.js';
+import type { ClaimedTraits, ContractOptions } from './contract-options.js';
 import { TrackedBackend } from './tracked-backend.js';
 
 /** A lease that does not expire by itself while a test runs, however slow the machine. */
@@ -60,6 +60,10 @@ export class Trial {
   /** The first client. */
   get backend(): LockBackend {
     return this.first.backend;
+  }
+
+  get claimedTraits(): ClaimedTraits {
+    return this.options.traits;
   }
 
   get first(): Client {

@@ -1,0 +1,15 @@
+export { ManualClock } from './manual-clock.js';
+export {
+  FAULTS,
+  faulty,
+  FaultyBackend,
+  type BackendCall,
+  type BackendMethod,
+  type Fault,
+  type FaultPlan,
+  type FaultyCall,
+} from './faulty-backend.js';
+export { contractCases, describeLockBackend, type ContractRun } from './contract/contract.js';
+export type { ContractCase } from './contract/contract-case.js';
+export type { ClaimedTraits, ContractOptions } from './contract/contract-options.js';
+export type { TestRunner } from './contract/runner.js';
