@@ -1,0 +1,74 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { forgetKeys } from './redis-server.js';
+import { serveStore } from './remote-seat-store.js';
+import type { GuardedSeatStore } from './seat-store.js';
+import type { Cleanup, Replica, Stage } from './stage.js';
+
+/** What a replica is told at its start; by message, as the URL may carry a password. */
+export interface Orders {
+  readonly name: string;
+  readonly prefix: string;
+  readonly redisUrl: string;
+  readonly storeUrl: string;
+  readonly locked: boolean;
+}
+
+/** What it answers. */
+export interface Ready {
+  readonly url: string;
+}
+
+const replicaFile = fileURLToPath(import.meta.resolve('./replica.process.js'));
+
+/** Three processes, and Redis between them. */
+export async function processStage(
+  redisUrl: string,
+  store: GuardedSeatStore,
+  locked: boolean,
+  cleanup: Cleanup,
+): Promise<Stage> {
+  const { url: storeUrl, server } = await serveStore(store);
+  cleanup.add(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const prefix = `ticket-shop-${randomUUID().slice(0, 8)}`;
+  cleanup.add(() => forgetKeys(redisUrl, prefix));
+
+  const start = async (name: string): Promise<Replica> => {
+    const child = fork(replicaFile, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    cleanup.add(() => dismiss(child));
+    child.send({ name, prefix, redisUrl, storeUrl, locked } satisfies Orders);
+    const url = await readyUrl(child, name);
+    return { name, url, kill: () => child.kill('SIGKILL') };
+  };
+  const names = ['replica-1', 'replica-2', 'replica-3'] as const;
+  const [first, second, third] = await Promise.all([start(names[0]), start(names[1]), start(names[2])]);
+  return {
+    title: `three processes, ${redisUrl.replace(/\/\/[^/]*@/, '//')}`,
+    replicas: [first, second, third],
+    killing: 'killed with SIGKILL',
+    haunted: false,
+  };
+}
+
+function readyUrl(child: ChildProcess, name: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    child.once('message', (message) => resolve((message as Ready).url));
+    child.once('error', reject);
+    child.once('exit', (code) => reject(new Error(`${name} did not start: exit code ${code}.`)));
+  });
+}
+
+/** Its end of the channel closes, so it shuts down; who does not within 3 s is killed. */
+async function dismiss(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, 'exit');
+  if (child.connected) child.disconnect();
+  const timer = setTimeout(() => child.kill('SIGKILL'), 3_000);
+  await gone;
+  clearTimeout(timer);
+}
