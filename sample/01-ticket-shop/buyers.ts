@@ -1,6 +1,8 @@
 import type { Replica } from './stage.js';
 import { BUYERS, ROWS, type Order } from './shop.js';
 
+const MOST_ATTEMPTS = 20;
+
 /** What came of one request. */
 export type Outcome = 'sold' | 'soldOut' | 'busy' | 'declined' | 'failed';
 
@@ -50,22 +52,26 @@ export async function rushes(replicas: readonly Replica[], doors: Doors): Promis
     doors.closed(row);
   }
 
-  /** Asks for one seat after the other, each time at another replica, until one is sold to this buyer. */
+  /** Asks for one seat after the other, each time at another replica, and comes back to a busy one. */
   async function shop(number: number, row: number, seats: readonly string[]): Promise<void> {
-    // Every third card is declined, and then it is the turn of the next in the line.
-    const card = { takesMs: 60 + (number % 7) * 15, declined: number % 3 === 0 };
-    for (const [attempt, seatId] of wishes(number, seats).entries()) {
+    const buyer = `buyer-${number}`;
+    // Two of three cards are declined, and then it is the turn of the next in the line.
+    const card = { takesMs: 60 + (number % 7) * 25, declined: number % 3 !== 2 };
+    const wanted = wishes(number, seats);
+    for (let attempt = 0; wanted.length > 0 && attempt < MOST_ATTEMPTS; attempt++) {
+      const seatId = wanted.shift();
       const replica = replicas[(number + attempt) % replicas.length];
-      if (!replica) return;
-      const answer = await buy(replica, seatId, { buyer: `buyer-${number}`, card });
+      if (seatId === undefined || replica === undefined) return;
+      const answer = await buy(replica, seatId, { buyer, card });
       doors.answered(answer, row);
       if (answer.outcome === 'sold' || answer.outcome === 'declined') return;
+      if (answer.outcome === 'busy') wanted.push(seatId);
     }
   }
 }
 
 /** Every second buyer wants the first seat of the row before all others; nobody has more than three wishes. */
-function wishes(number: number, seats: readonly string[]): readonly string[] {
+function wishes(number: number, seats: readonly string[]): string[] {
   const favourite = number % 2 === 0 ? 0 : number;
   const indices = [favourite, number, number * 3 + 1].map((index) => index % seats.length);
   return [...new Set(indices)].flatMap((index) => seats[index] ?? []);

@@ -9,7 +9,7 @@ import { processStage } from './process-stage.js';
 import { startRedis } from './redis-server.js';
 import { GuardedSeatStore } from './seat-store.js';
 import { secondAct } from './second-act.js';
-import { BUYERS, ROWS } from './shop.js';
+import { BUYERS, ROWS, VIP } from './shop.js';
 import { Cleanup, type Replica, type Stage } from './stage.js';
 import { Summary } from './summary.js';
 
@@ -45,6 +45,7 @@ async function run(flags: Flags): Promise<void> {
     problems = [error instanceof Error ? error.message : String(error)];
   }
   await cleanup.run();
+  console.log('');
   for (const problem of problems) console.error(`✘ ${problem}.`);
   if (problems.length > 0) process.exitCode = 1;
   else console.log('✔ Every seat was sold exactly once.');
@@ -65,13 +66,13 @@ async function play({ backend, url, locked }: Flags, cleanup: Cleanup): Promise<
       : '\nA row after the other goes on sale, without the lock',
   );
   const summary = await firstAct(stage, store);
-  if (!locked) return summary.problems();
+  if (!locked || summary.problems().length > 0) return summary.problems();
 
-  const [, , victim] = stage.replicas;
-  console.log(`\n${victim.name} is ${stage.killing}, while it holds the lock of a seat`);
-  const problem = await secondAct(stage, store, (line) => console.log(`  ${line}`));
-  console.log('');
-  return [...summary.problems(), ...(problem === undefined ? [] : [problem])];
+  for (const [index, accident] of stage.accidents.entries()) {
+    const problem = await secondAct(accident, `${VIP}${index + 1}`, stage.replicas[0], store);
+    if (problem !== undefined) return [problem];
+  }
+  return [];
 }
 
 async function firstAct({ replicas }: Stage, store: GuardedSeatStore): Promise<Summary> {

@@ -38,20 +38,29 @@ export async function processStage(
   const prefix = `ticket-shop-${randomUUID().slice(0, 8)}`;
   cleanup.add(() => forgetKeys(redisUrl, prefix));
 
-  const start = async (name: string): Promise<Replica> => {
+  const start = async (name: string): Promise<Replica & { readonly child: ChildProcess }> => {
     const child = fork(replicaFile, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     cleanup.add(() => dismiss(child));
     child.send({ name, prefix, redisUrl, storeUrl, locked } satisfies Orders);
-    const url = await readyUrl(child, name);
-    return { name, url, kill: () => child.kill('SIGKILL') };
+    return { name, url: await readyUrl(child, name), child };
   };
-  const names = ['replica-1', 'replica-2', 'replica-3'] as const;
-  const [first, second, third] = await Promise.all([start(names[0]), start(names[1]), start(names[2])]);
+  const [first, second, third] = await Promise.all([
+    start('replica-1'),
+    start('replica-2'),
+    start('replica-3'),
+  ]);
   return {
     title: `three processes, ${redisUrl.replace(/\/\/[^/]*@/, '//')}`,
     replicas: [first, second, third],
-    killing: 'killed with SIGKILL',
-    haunted: false,
+    accidents: [
+      { victim: third, what: 'is killed (SIGKILL)', strike: () => third.child.kill('SIGKILL') },
+      {
+        victim: second,
+        what: 'is suspended (SIGSTOP)',
+        strike: () => second.child.kill('SIGSTOP'),
+        recover: () => second.child.kill('SIGCONT'),
+      },
+    ],
   };
 }
 

@@ -1,6 +1,6 @@
-import { Module, type DynamicModule } from '@nestjs/common';
+import { Module, type DynamicModule, type INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import type { INestApplication } from '@nestjs/common';
+
 import { LockModule, type LockBackend } from 'nestjs-interlock';
 import { DiaryController } from './diary.js';
 import { SeatStore } from './seat-store.js';

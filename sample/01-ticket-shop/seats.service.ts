@@ -9,10 +9,10 @@ export class SeatsService {
   constructor(private readonly store: SeatStore) {}
 
   /**
-   * One buyer at a time for each seat, whichever replica was asked. The others stand in line, and after 400 ms
+   * One buyer at a time for each seat, whichever replica was asked. The others stand in line, and after 250 ms
    * they are told 409; try another `wait`, or `onBusy`.
    */
-  @Locked('seat:<seatId>', { ttl: TTL_MS, wait: '400ms' })
+  @Locked('seat:<seatId>', { ttl: TTL_MS, wait: '250ms' })
   async sell(seatId: string, order: Order): Promise<Ticket> {
     return this.readPayWrite(seatId, order);
   }

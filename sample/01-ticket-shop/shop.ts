@@ -3,7 +3,7 @@
 export const ROWS: readonly (readonly string[])[] = ['A', 'B', 'C', 'D'].map((row) =>
   ['1', '2', '3', '4', '5'].map((number) => row + number),
 );
-/** Kept back for the second act. */
+/** The seats kept back for the second act begin with that. */
 export const VIP = 'VIP';
 export const BUYERS = 300;
 

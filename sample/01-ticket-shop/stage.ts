@@ -2,18 +2,23 @@
 export interface Replica {
   readonly name: string;
   readonly url: string;
-  /** Ends it, or cuts it off, without a goodbye to the lock server. */
-  kill(): void;
+}
+
+/** What can befall a replica while it holds a lock. */
+export interface Accident {
+  readonly victim: Replica;
+  readonly what: string;
+  strike(): unknown;
+  /** Where the victim comes back: called once somebody else has got its lock. */
+  recover?(): unknown;
 }
 
 /** Where the piece is played: in one process, or in several. */
 export interface Stage {
   readonly title: string;
-  readonly replicas: readonly [Replica, Replica, Replica];
-  /** How `kill` is called here. */
-  readonly killing: string;
-  /** Whether a killed replica lives on somewhere, and will try to write. */
-  readonly haunted: boolean;
+  readonly replicas: readonly [Replica, ...Replica[]];
+  /** For the second act. None befalls the first replica: it takes over. */
+  readonly accidents: readonly Accident[];
 }
 
 /** What has to be cleaned up, whatever happens; the last first. */

@@ -28,10 +28,11 @@ export class Summary {
 
   /** How often each seat of a row was sold, and what the crowd was told. */
   row(index: number): string {
-    const seats = (ROWS[index] ?? []).map((seat) => `${seat} ${this.store.timesSold(seat) || '·'}×`);
+    const seats = (ROWS[index] ?? []).map((seat) => `${seat} ${`${this.store.timesSold(seat)}×`.padEnd(5)}`);
     const { sold, soldOut, busy, declined } = this.ofRow;
-    const told = [`${sold} sold`, `${declined} declined`, `${soldOut} sold out`, `${busy} busy`];
-    return `  ${seats.join('  ')}    ${told.map((text) => text.padStart(12)).join('')}`;
+    const told = { sold, declined, 'sold out': soldOut, busy };
+    const counts = Object.entries(told).map(([what, count]) => `${count}`.padStart(5) + ` ${what}`);
+    return `  ${seats.join('')} ${counts.join('')}`;
   }
 
   /** What the locks did, by the diaries of the replicas. */
