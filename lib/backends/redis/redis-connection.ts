@@ -1,0 +1,217 @@
+import type { Clock } from '../../core/clock.js';
+import type { BackendContext, NodeHealth } from '../lock-backend.js';
+import { BackendError } from '../backend-error.js';
+import { OutageReporter } from './outage-reporter.js';
+import { addressOf, isSentinelClient, type RedisClient, type RedisOptions } from './redis-client.js';
+import { cannotStart, notConnected, redisError } from './redis-error.js';
+import { closeClient, reconnectDelayMs, RedisHints } from './redis-hints.js';
+import { allScripts, type RedisScript } from './redis-script.js';
+import { assertUsable, evictionWarning, parseInfo } from './redis-server-info.js';
+
+/** A server that has not answered by then is said to be down. */
+const START_LIMIT_MS = 5000;
+const HEALTH_LIMIT_MS = 1000;
+
+/** What `redis()` was given. */
+export type RedisTarget =
+  | { readonly client: RedisClient }
+  | { readonly url?: string | undefined; readonly options?: RedisOptions | undefined };
+
+/** The connection that commands go through, whoever made the client. */
+export class RedisConnection {
+  readonly address: string;
+  readonly hints: RedisHints;
+  private readonly outage: OutageReporter;
+  private lost = false;
+  private readonly onClose = (): void => {
+    this.lost = true;
+  };
+  private readonly onReady = (): void => {
+    if (!this.lost) return;
+    this.lost = false;
+    this.hints.refresh();
+    this.context.doubt();
+  };
+
+  private constructor(
+    readonly client: RedisClient,
+    private readonly context: BackendContext,
+    private readonly own: boolean,
+  ) {
+    this.address = addressOf(client);
+    this.outage = new OutageReporter(context, this.address);
+    this.hints = new RedisHints(client, context, this.outage);
+  }
+
+  /** Connects, checks the server, and teaches it the scripts. Leaves nothing open when it fails. */
+  static async open(target: RedisTarget, context: BackendContext): Promise<RedisConnection> {
+    const own = !('client' in target);
+    const client = own ? await createClient(target) : target.client;
+    const connection = new RedisConnection(client, context, own);
+    try {
+      if (client.isCluster) throw unsupported('a Cluster client');
+      if (isSentinelClient(client)) throw unsupported('a client for Sentinel');
+      await connection.within(START_LIMIT_MS, connection.connect());
+      await connection.within(START_LIMIT_MS, connection.check());
+      await connection.within(START_LIMIT_MS, connection.hints.open());
+    } catch (error) {
+      await connection.close();
+      throw error instanceof BackendError ? error : cannotStart(connection.address, error);
+    }
+    if (own) connection.outage.watch(client, 'The connection');
+    client.on('close', connection.onClose);
+    client.on('ready', connection.onReady);
+    return connection;
+  }
+
+  get clock(): Clock {
+    return this.context.clock;
+  }
+
+  /** Carries a script out. Nothing is sent without a connection, so nothing is applied later behind our back. */
+  async run(
+    verb: string,
+    key: string,
+    script: RedisScript,
+    keyCount: number,
+    keysAndArguments: string[],
+  ): Promise<unknown> {
+    const { client } = this;
+    if (client.status !== 'ready') throw notConnected(`${verb} ${key}`, this.address, client.status);
+    try {
+      return await script.run(client, keyCount, keysAndArguments);
+    } catch (error) {
+      throw redisError(`${verb} ${key}`, this.address, error);
+    }
+  }
+
+  async scan(cursor: string, pattern: string, size: string): Promise<[string, string[]]> {
+    const { client } = this;
+    if (client.status !== 'ready') throw notConnected('list the locks', this.address, client.status);
+    try {
+      return await client.scan(cursor, 'MATCH', pattern, 'COUNT', size);
+    } catch (error) {
+      throw redisError('list the locks', this.address, error);
+    }
+  }
+
+  async health(): Promise<NodeHealth> {
+    const startedAtMs = this.context.clock.now();
+    try {
+      if (this.client.status !== 'ready') throw notConnected('answer', this.address, this.client.status);
+      const { role, version } = parseInfo(await this.within(HEALTH_LIMIT_MS, this.client.info()));
+      const latencyMs = this.context.clock.now() - startedAtMs;
+      return { node: this.address, role: roleName(role), state: 'up', latencyMs, version };
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      return { node: this.address, role: 'unknown', state: 'down', error: message };
+    }
+  }
+
+  async close(): Promise<void> {
+    this.client.off('close', this.onClose);
+    this.client.off('ready', this.onReady);
+    await Promise.all([this.hints.close(), this.own ? closeClient(this.client) : undefined]);
+  }
+
+  private async connect(): Promise<void> {
+    const { client } = this;
+    if (client.status === 'ready') return;
+    if (client.status === 'end') throw new Error('the client that was handed in is closed');
+    let why: unknown;
+    const note = (error: unknown): void => {
+      why ??= error;
+    };
+    client.on('error', note);
+    try {
+      await (client.status === 'wait' ? client.connect() : becomesReady(client));
+    } catch (error) {
+      throw why ?? error;
+    } finally {
+      if (!this.own) client.off('error', note);
+    }
+  }
+
+  private async check(): Promise<void> {
+    const info = parseInfo(await this.client.info());
+    assertUsable(info, this.address);
+    await Promise.all(allScripts.map((script) => script.load(this.client)));
+    const warning = evictionWarning(info, this.address);
+    if (warning) this.context.report(warning);
+  }
+
+  private within<T>(limitMs: number, work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const timer = this.context.clock.setTimer(
+        () => reject(new Error(`no answer within ${limitMs} ms`)),
+        limitMs,
+      );
+      work.then(resolve, reject).finally(() => timer.clear());
+    });
+  }
+}
+
+function roleName(role: string): string {
+  return role === 'master' ? 'primary' : role === 'slave' ? 'replica' : role;
+}
+
+function unsupported(what: string): BackendError {
+  return new BackendError(
+    `redis() was given ${what}, which is not supported yet: give it a single server.`,
+    'denied',
+  );
+}
+
+function becomesReady(client: RedisClient): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onReady = (): void => settle(resolve);
+    const onClose = (): void => settle(() => reject(new Error('the connection was closed')));
+    const settle = (then: () => void): void => {
+      client.off('ready', onReady);
+      client.off('close', onClose);
+      then();
+    };
+    client.on('ready', onReady);
+    client.on('close', onClose);
+  });
+}
+
+/**
+ * A client that never does anything late: what cannot be written at once is refused, and what was in flight
+ * when the connection broke is not sent again. A silent connection is replaced after five seconds, because TCP
+ * alone would wait for minutes.
+ */
+async function createClient({
+  url,
+  options,
+}: {
+  readonly url?: string | undefined;
+  readonly options?: RedisOptions | undefined;
+}): Promise<RedisClient> {
+  const Redis = await loadClient();
+  const settings = {
+    connectTimeout: 5000,
+    socketTimeout: 5000,
+    retryStrategy: reconnectDelayMs,
+    ...options,
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    enableReadyCheck: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+  };
+  return url === undefined ? new Redis(settings) : new Redis(url, settings);
+}
+
+async function loadClient(): Promise<
+  new (...where: [url: string, settings: object] | [settings: object]) => RedisClient
+> {
+  try {
+    const { Redis } = await import('ioredis');
+    return Redis;
+  } catch (error) {
+    const message =
+      'nestjs-interlock/redis needs the package ioredis: install it with `npm install ioredis`.';
+    throw new BackendError(message, 'denied', { cause: error });
+  }
+}

@@ -1,0 +1,51 @@
+import { createHash } from 'node:crypto';
+import { isMissingScript } from './redis-error.js';
+import type { RedisClient } from './redis-client.js';
+import { scripts } from './scripts.generated.js';
+
+/** Lua has no include; a line `include('state')` stands for the text of that piece. */
+function assemble(source: string): string {
+  return source.replace(/^include\('state'\)$/m, () => scripts.state);
+}
+
+/** A verb, carried out by the server in one atomic step. */
+export class RedisScript {
+  readonly source: string;
+  readonly sha: string;
+
+  constructor(source: string) {
+    this.source = assemble(source);
+    this.sha = createHash('sha1').update(this.source).digest('hex');
+  }
+
+  load(client: RedisClient): Promise<unknown> {
+    return client.script('LOAD', this.source);
+  }
+
+  async run(client: RedisClient, keyCount: number, keysAndArguments: string[]): Promise<unknown> {
+    try {
+      return await client.evalsha(this.sha, keyCount, ...keysAndArguments);
+    } catch (error) {
+      if (!isMissingScript(error)) throw error;
+    }
+    // The server forgot its scripts (a restart, SCRIPT FLUSH) and did nothing: teach it again.
+    await this.load(client);
+    return client.evalsha(this.sha, keyCount, ...keysAndArguments);
+  }
+}
+
+export const claimScript = new RedisScript(scripts.claim);
+export const releaseScript = new RedisScript(scripts.release);
+export const renewScript = new RedisScript(scripts.renew);
+export const abandonScript = new RedisScript(scripts.abandon);
+export const evictScript = new RedisScript(scripts.evict);
+export const inspectScript = new RedisScript(scripts.inspect);
+
+export const allScripts: readonly RedisScript[] = [
+  claimScript,
+  releaseScript,
+  renewScript,
+  abandonScript,
+  evictScript,
+  inspectScript,
+];

@@ -1,0 +1,42 @@
+-- Sets what is left of many leases to their ttl. A lease that is over is never revived.
+--
+-- KEYS[i]         a lock
+-- ARGV[2 * i - 1] its owner
+-- ARGV[2 * i]     ttl in ms
+--
+-- Answers a string with one digit per lock: 1 renewed, 0 gone.
+local answers = {}
+for i, key in ipairs(KEYS) do
+  local owner, ttl = ARGV[2 * i - 1], ARGV[2 * i]
+  local prefix = owner .. '|' .. ttl .. '|'
+  answers[i] = '0'
+  -- Something foreign in the place of one lock must not cost the others their renewal.
+  local value = redis.pcall('GET', key)
+  if type(value) ~= 'string' then
+    value = nil
+  end
+  if value and string.sub(value, 1, #prefix) == prefix then
+    redis.call('PEXPIRE', key, ttl)
+    answers[i] = '1'
+  elseif value and string.sub(value, 1, #owner + 1) == owner .. '|' then
+    -- The expiry first: a script that has written may go on when the server is out of memory.
+    redis.call('PEXPIRE', key, ttl)
+    redis.call('SET', key, prefix .. string.match(value, '^[^|]+|%d+|(.*)$'), 'PX', ttl)
+    answers[i] = '1'
+  elseif not value and redis.call('EXISTS', key .. ':held') == 1 then
+
+    include('state')
+
+    local someoneLeft = purge()
+    if redis.call('ZSCORE', held, owner) then
+      keep(ttl)
+      redis.call('ZADD', held, now + ttl, owner)
+      redis.call('HSET', group, '#seen', now)
+      answers[i] = '1'
+    end
+    if someoneLeft then
+      wake()
+    end
+  end
+end
+return table.concat(answers)
