@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Replica } from './stage.js';
 import { BUYERS, ROWS, type Order } from './shop.js';
 
 const MOST_ATTEMPTS = 20;
+const RETRY_AFTER_MS = 200;
 
 /** What came of one request. */
 export type Outcome = 'sold' | 'soldOut' | 'busy' | 'declined' | 'failed';
@@ -56,7 +58,7 @@ export async function rushes(replicas: readonly Replica[], doors: Doors): Promis
   async function shop(number: number, row: number, seats: readonly string[]): Promise<void> {
     const buyer = `buyer-${number}`;
     // Two of three cards are declined, and then it is the turn of the next in the line.
-    const card = { takesMs: 60 + (number % 7) * 25, declined: number % 3 !== 2 };
+    const card = { takesMs: 50 + (number % 7) * 20, declined: number % 3 !== 2 };
     const wanted = wishes(number, seats);
     for (let attempt = 0; wanted.length > 0 && attempt < MOST_ATTEMPTS; attempt++) {
       const seatId = wanted.shift();
@@ -65,14 +67,15 @@ export async function rushes(replicas: readonly Replica[], doors: Doors): Promis
       const answer = await buy(replica, seatId, { buyer, card });
       doors.answered(answer, row);
       if (answer.outcome === 'sold' || answer.outcome === 'declined') return;
-      if (answer.outcome === 'busy') wanted.push(seatId);
+      if (answer.outcome !== 'busy') continue;
+      wanted.push(seatId);
+      await sleep(RETRY_AFTER_MS);
     }
   }
 }
 
-/** Every second buyer wants the first seat of the row before all others; nobody has more than three wishes. */
+/** Every second buyer wants the first seat of the row most; all have a second wish. */
 function wishes(number: number, seats: readonly string[]): string[] {
-  const favourite = number % 2 === 0 ? 0 : number;
-  const indices = [favourite, number, number * 3 + 1].map((index) => index % seats.length);
+  const indices = [number % 2 === 0 ? 0 : number, number * 3 + 1].map((index) => index % seats.length);
   return [...new Set(indices)].flatMap((index) => seats[index] ?? []);
 }

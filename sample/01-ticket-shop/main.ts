@@ -68,11 +68,13 @@ async function play({ backend, url, locked }: Flags, cleanup: Cleanup): Promise<
   const summary = await firstAct(stage, store);
   if (!locked || summary.problems().length > 0) return summary.problems();
 
-  for (const [index, accident] of stage.accidents.entries()) {
-    const problem = await secondAct(accident, `${VIP}${index + 1}`, stage.replicas[0], store);
-    if (problem !== undefined) return [problem];
-  }
-  return [];
+  console.log('\nSecond act: accidents, while a replica holds the lock of a seat');
+  const problems = await Promise.all(
+    stage.accidents.map((accident, index) =>
+      secondAct(accident, `${VIP}-${index + 1}`, stage.replicas[0], store),
+    ),
+  );
+  return problems.filter((problem) => problem !== undefined);
 }
 
 async function firstAct({ replicas }: Stage, store: GuardedSeatStore): Promise<Summary> {

@@ -66,7 +66,7 @@ export async function forgetKeys(url: string, prefix: string): Promise<void> {
   const client = new Redis(url, { maxRetriesPerRequest: 1 });
   client.on('error', () => undefined);
   try {
-    for await (const keys of client.scanStream({ match: `*${prefix}:*`, count: 1_000 })) {
+    for await (const keys of client.scanStream({ match: `*${prefix}*`, count: 1_000 })) {
       const found = keys as string[];
       if (found.length > 0) await client.unlink(...found);
     }

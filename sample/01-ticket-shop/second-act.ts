@@ -1,16 +1,19 @@
 import { filter, firstValueFrom } from 'rxjs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { buy, type Answer } from './buyers.js';
 import type { Diary } from './diary.js';
 import type { GuardedSeatStore, Visit } from './seat-store.js';
 import { TTL_MS } from './shop.js';
 import type { Accident, Replica } from './stage.js';
 
-/** How much later than the ttl the next one may get in before we say that the lock was not freed in time. */
+/** The victim is in the midst of the payment then. */
+const STRIKE_AFTER_MS = 100;
+/** How much later than at its ttl a lock may come free before we say that it was too late. */
 const PATIENCE_MS = 1_000;
 
 /**
  * Something befalls a replica while it holds the lock of a seat. It cannot give the lock back, so the server
- * does, at its ttl; and should the old holder come back, the store refuses its write by the fence.
+ * does, at its ttl; and when the old holder comes back, the store refuses its write by the fence.
  *
  * @returns what went wrong, if anything
  */
@@ -20,43 +23,41 @@ export async function secondAct(
   next: Replica,
   store: GuardedSeatStore,
 ): Promise<string | undefined> {
-  console.log(`\n${victim.name} ${what} while it sells the seat ${seatId}`);
-  const firstVisit = visit(store, seatId);
-  // Still busy with the card when somebody else has got the lock.
+  const firstVisit = nextVisit(store, seatId);
+  // The card is still being charged when somebody else has got the lock.
   const late = buy(victim, seatId, { buyer: 'buyer-before', card: { takesMs: TTL_MS + 500 } });
   const before = await Promise.race([firstVisit, late.then(refuse)]);
-
-  strike();
-  const struckAtMs = performance.now();
   const say = (atMs: number, line: string): void =>
-    console.log(`  ${seconds(atMs - struckAtMs).padStart(7)}  ${line}`);
-  say(struckAtMs, `${victim.name} holds the lock, with fence ${before.fence}`);
+    console.log(`  ${seconds(atMs - before.atMs).padStart(7)}  ${seatId}  ${line}`);
+  say(before.atMs, `${victim.name} holds the lock, with fence ${before.fence}`);
 
-  const secondVisit = visit(store, seatId);
+  await sleep(STRIKE_AFTER_MS);
+  strike();
+  say(performance.now(), `${victim.name} ${what}`);
+
+  const secondVisit = nextVisit(store, seatId);
   await buyUntilSold(next, seatId);
   const after = await secondVisit;
   say(after.atMs, `the ttl of ${seconds(TTL_MS)} is over: ${next.name} is in, with fence ${after.fence}`);
+  if (!recover) return verdict(store, before, after);
 
-  if (recover) {
-    recover();
-    const told = (await late, await wasTold(victim, seatId));
-    const write = store.visits.findLast((visit) => visit.seatId === seatId && !visit.accepted);
-    if (write) {
-      say(write.atMs, `${victim.name} writes all the same: fence ${write.fence} is too old, and refused`);
-    }
-    if (!write) return `${victim.name} came back, but the store refused none of its writes`;
-    if (!told) return `${victim.name} came back, and its lease did not say that it is lost`;
-  }
+  recover();
+  await late;
+  const write = store.visits.findLast((visit) => visit.seatId === seatId && !visit.accepted);
+  if (!write) return `${victim.name} came back, but the store refused none of its writes`;
+  say(write.atMs, `${victim.name} goes on, and writes: fence ${write.fence} is too old, so it is refused`);
+  if (!(await wasTold(victim, seatId))) return `${victim.name} was not told that it lost the lock`;
   return verdict(store, before, after);
 }
 
 function verdict(store: GuardedSeatStore, before: Visit, after: Visit): string | undefined {
-  const sold = store.timesSold(before.seatId);
+  const { seatId } = before;
+  const sold = store.timesSold(seatId);
   const freeAfterMs = after.atMs - before.atMs;
-  if (sold !== 1) return `the seat ${before.seatId} was sold ${sold} times`;
-  if ((after.fence ?? 0n) <= (before.fence ?? 0n)) return 'the fence of the next holder is not higher';
-  if (freeAfterMs < TTL_MS * 0.9) return `the next one was let in after ${seconds(freeAfterMs)} already`;
-  if (freeAfterMs > TTL_MS + PATIENCE_MS) return `the seat was free after ${seconds(freeAfterMs)} only`;
+  if (sold !== 1) return `the seat ${seatId} was sold ${sold} times`;
+  if ((after.fence ?? 0n) <= (before.fence ?? 0n)) return `the fence of ${seatId} did not rise`;
+  if (freeAfterMs < TTL_MS * 0.9) return `${seatId} had a new holder after ${seconds(freeAfterMs)} already`;
+  if (freeAfterMs > TTL_MS + PATIENCE_MS) return `${seatId} was not free before ${seconds(freeAfterMs)}`;
   return undefined;
 }
 
@@ -69,13 +70,13 @@ async function buyUntilSold(replica: Replica, seatId: string): Promise<void> {
   }
 }
 
-/** A lease notices by itself, also when the lock server cannot be reached; see `lease.signal`. */
+/** A lease notices a loss by itself, also when the lock server cannot be reached; see `lease.signal`. */
 async function wasTold(replica: Replica, seatId: string): Promise<boolean> {
   const { losses } = (await (await fetch(`${replica.url}/diary`)).json()) as Diary;
   return losses.some(({ key }) => key === `seat:${seatId}`);
 }
 
-function visit(store: GuardedSeatStore, seatId: string): Promise<Visit> {
+function nextVisit(store: GuardedSeatStore, seatId: string): Promise<Visit> {
   return firstValueFrom(store.visits$.pipe(filter((visit) => visit.seatId === seatId)));
 }
 
