@@ -6,13 +6,7 @@ const MOST_ATTEMPTS = 20;
 const RETRY_AFTER_MS = 200;
 
 /** What came of one request. */
-export type Outcome = 'sold' | 'soldOut' | 'busy' | 'declined' | 'failed';
-
-export interface Answer {
-  readonly outcome: Outcome;
-  readonly status: number;
-  readonly message: string;
-}
+export type Outcome = 'sold' | 'soldOut' | 'busy' | 'declined';
 
 const OUTCOMES: ReadonlyMap<number, Outcome> = new Map([
   [201, 'sold'],
@@ -21,26 +15,29 @@ const OUTCOMES: ReadonlyMap<number, Outcome> = new Map([
   [410, 'soldOut'],
 ]);
 
-/** One request to one replica. */
-export async function buy(replica: Replica, seatId: string, order: Order): Promise<Answer> {
-  try {
-    const response = await fetch(`${replica.url}/seats/${seatId}/buy`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(order),
-    });
-    const { status } = response;
-    const { message = '' } = (await response.json()) as { message?: string };
-    return { outcome: OUTCOMES.get(status) ?? 'failed', status, message };
-  } catch (error) {
-    return { outcome: 'failed', status: 0, message: `${replica.name} broke off: ${String(error)}` };
-  }
+/**
+ * One request to one replica.
+ *
+ * @throws when it is answered by anything but a yes or a refusal
+ */
+export async function buy(replica: Replica, seatId: string, order: Order): Promise<Outcome> {
+  const response = await fetch(`${replica.url}/seats/${seatId}/buy`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(order),
+  }).catch((error: unknown) => {
+    throw new Error(`${replica.name} does not answer`, { cause: error });
+  });
+  const answer = await response.text();
+  const outcome = OUTCOMES.get(response.status);
+  if (!outcome) throw new Error(`${replica.name} answered ${response.status}: ${answer}`);
+  return outcome;
 }
 
 /** What happens at the doors. */
 export interface Doors {
   opened(row: number): void;
-  answered(answer: Answer, row: number): void;
+  answered(outcome: Outcome, row: number): void;
   closed(row: number): void;
 }
 
@@ -64,10 +61,10 @@ export async function rushes(replicas: readonly Replica[], doors: Doors): Promis
       const seatId = wanted.shift();
       const replica = replicas[(number + attempt) % replicas.length];
       if (seatId === undefined || replica === undefined) return;
-      const answer = await buy(replica, seatId, { buyer, card });
-      doors.answered(answer, row);
-      if (answer.outcome === 'sold' || answer.outcome === 'declined') return;
-      if (answer.outcome !== 'busy') continue;
+      const outcome = await buy(replica, seatId, { buyer, card });
+      doors.answered(outcome, row);
+      if (outcome === 'sold' || outcome === 'declined') return;
+      if (outcome !== 'busy') continue;
       wanted.push(seatId);
       await sleep(RETRY_AFTER_MS);
     }

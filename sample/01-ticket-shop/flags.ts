@@ -6,7 +6,7 @@ export const HELP = `npm start -- [flags]
                            redis: three processes, and a redis-server that is started for them
   --url redis://…          a redis-server that runs already; implies --backend redis
   --no-lock                leave the lock away, and see seats being sold twice
-  --help`;
+  --help                   print this`;
 
 export interface Flags {
   readonly backend: 'memory' | 'redis';

@@ -2,7 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { forgetKeys } from './redis-server.js';
+import { checkRedis, forgetKeys, withoutPassword } from './redis-server.js';
 import { serveStore } from './remote-seat-store.js';
 import type { GuardedSeatStore } from './seat-store.js';
 import type { Cleanup, Replica, Stage } from './stage.js';
@@ -21,6 +21,8 @@ export interface Ready {
   readonly url: string;
 }
 
+const LONGEST_GOODBYE_MS = 3_000;
+
 const replicaFile = fileURLToPath(import.meta.resolve('./replica.process.js'));
 
 /** Three processes, and Redis between them. */
@@ -30,6 +32,7 @@ export async function processStage(
   locked: boolean,
   cleanup: Cleanup,
 ): Promise<Stage> {
+  await checkRedis(redisUrl);
   const { url: storeUrl, server } = await serveStore(store);
   cleanup.add(() => {
     server.close();
@@ -38,9 +41,11 @@ export async function processStage(
   const prefix = `ticket-shop-${randomUUID().slice(0, 8)}`;
   cleanup.add(() => forgetKeys(redisUrl, prefix));
 
+  const children: ChildProcess[] = [];
+  cleanup.add(() => Promise.all(children.map(dismiss)));
   const start = async (name: string): Promise<Replica & { readonly child: ChildProcess }> => {
     const child = fork(replicaFile, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-    cleanup.add(() => dismiss(child));
+    children.push(child);
     child.send({ name, prefix, redisUrl, storeUrl, locked } satisfies Orders);
     return { name, url: await readyUrl(child, name), child };
   };
@@ -50,7 +55,7 @@ export async function processStage(
     start('replica-3'),
   ]);
   return {
-    title: `three processes, ${redisUrl.replace(/\/\/[^/]*@/, '//')}`,
+    title: `three processes, ${withoutPassword(redisUrl)}`,
     replicas: [first, second, third],
     accidents: [
       { victim: third, what: 'is killed (SIGKILL)', strike: () => third.child.kill('SIGKILL') },
@@ -72,12 +77,12 @@ function readyUrl(child: ChildProcess, name: string): Promise<string> {
   });
 }
 
-/** Its end of the channel closes, so it shuts down; who does not within 3 s is killed. */
+/** Its end of the channel closes, so it shuts down; who does not in time is killed. */
 async function dismiss(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = once(child, 'exit');
   if (child.connected) child.disconnect();
-  const timer = setTimeout(() => child.kill('SIGKILL'), 3_000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), LONGEST_GOODBYE_MS);
   await gone;
   clearTimeout(timer);
 }

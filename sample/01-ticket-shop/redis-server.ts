@@ -1,3 +1,4 @@
+import type { Redis } from 'ioredis';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -60,16 +61,41 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+/** Says at once when nobody answers there; a lock service is more patient, as servers do restart. */
+export async function checkRedis(url: string): Promise<void> {
+  try {
+    await withClient(url, (client) => client.ping());
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`No Redis answers at ${withoutPassword(url)}: ${why}`, { cause: error });
+  }
+}
+
 /** Removes what this run has left on a server that others use as well. */
 export async function forgetKeys(url: string, prefix: string): Promise<void> {
-  const { Redis } = await import('ioredis');
-  const client = new Redis(url, { maxRetriesPerRequest: 1 });
-  client.on('error', () => undefined);
-  try {
+  await withClient(url, async (client) => {
     for await (const keys of client.scanStream({ match: `*${prefix}*`, count: 1_000 })) {
       const found = keys as string[];
       if (found.length > 0) await client.unlink(...found);
     }
+  });
+}
+
+export function withoutPassword(url: string): string {
+  return url.replace(/\/\/[^/]*@/, '//');
+}
+
+async function withClient(url: string, use: (client: Redis) => Promise<unknown>): Promise<void> {
+  const { Redis } = await import('ioredis');
+  const client = new Redis(url, { lazyConnect: true, connectTimeout: 2_000, retryStrategy: () => null });
+  let reason: Error | undefined;
+  client.on('error', (error) => (reason = error));
+  try {
+    await client.connect();
+    await use(client);
+  } catch (error) {
+    // The client's own says no more than that the connection is closed.
+    throw reason ?? error;
   } finally {
     client.disconnect();
   }

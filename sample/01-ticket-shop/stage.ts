@@ -24,23 +24,18 @@ export interface Stage {
 /** What has to be cleaned up, whatever happens; the last first. */
 export class Cleanup {
   private readonly steps: (() => unknown)[] = [];
-  private running: Promise<void> | undefined;
 
   add(step: () => unknown): void {
     this.steps.push(step);
   }
 
-  run(): Promise<void> {
-    return (this.running ??= this.runAll());
-  }
-
-  private async runAll(): Promise<void> {
+  async run(): Promise<void> {
     for (let step = this.steps.pop(); step; step = this.steps.pop()) {
       try {
         await step();
       } catch (error) {
         console.error(`Cleaning up: ${error instanceof Error ? error.message : String(error)}`);
-        process.exitCode ||= 1;
+        process.exitCode = 1;
       }
     }
   }

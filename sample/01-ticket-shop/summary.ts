@@ -1,25 +1,23 @@
-import type { Answer, Outcome } from './buyers.js';
+import type { Outcome } from './buyers.js';
 import { handOffsOf, type Turn } from './hand-offs.js';
 import type { GuardedSeatStore } from './seat-store.js';
 import { ROWS } from './shop.js';
 
-const NOTHING: Readonly<Record<Outcome, number>> = { sold: 0, soldOut: 0, busy: 0, declined: 0, failed: 0 };
+const NOTHING: Readonly<Record<Outcome, number>> = { sold: 0, soldOut: 0, busy: 0, declined: 0 };
 
 /** Counts the answers as they come, and puts them into lines. */
 export class Summary {
   private readonly total = { ...NOTHING };
   private ofRow = { ...NOTHING };
-  private readonly failures = new Set<string>();
   private readonly startedAtMs = performance.now();
   private endedAtMs = this.startedAtMs;
 
   constructor(private readonly store: GuardedSeatStore) {}
 
-  count({ outcome, message }: Answer): void {
+  count(outcome: Outcome): void {
     this.total[outcome]++;
     this.ofRow[outcome]++;
     this.endedAtMs = performance.now();
-    if (outcome === 'failed') this.failures.add(message);
   }
 
   openRow(): void {
@@ -53,7 +51,7 @@ export class Summary {
       lines.push(
         ['wait for a lock', `p50 ${shortMs(quantile(waits, 0.5))}, p99 ${shortMs(quantile(waits, 0.99))}`],
         ['hand-offs', `${count}, ${crossing} of them to another replica`],
-        ['next one is in', `p50 ${shortMs(quantile(gapsMs, 0.5))} after the last step of the one before`],
+        ['', `p50 ${shortMs(quantile(gapsMs, 0.5))} from the last step of one to the first of the next`],
       );
     }
     return lines.map(([title = '', text = '']) => `  ${title.padEnd(20)}${text}`);
@@ -66,7 +64,6 @@ export class Summary {
     return [
       ...(twice.length > 0 ? [`${twice.length} seats were sold more than once: ${twice.join(', ')}`] : []),
       ...(unsold.length > 0 ? [`${unsold.length} seats were not sold: ${unsold.join(', ')}`] : []),
-      ...[...this.failures].map((message) => `a request failed: ${message}`).slice(0, 3),
     ];
   }
 }
