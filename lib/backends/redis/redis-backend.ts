@@ -2,7 +2,6 @@ import { BackendError } from '../backend-error.js';
 import type {
   BackendContext,
   BackendTraits,
-  Busy,
   Claim,
   Grant,
   LockBackend,
@@ -13,8 +12,8 @@ import type {
 } from '../lock-backend.js';
 import { fenceName, lockName, lockOf, lockPattern } from './key-names.js';
 import { keyPrefixOf } from './redis-client.js';
-import { RedisConnection, type RedisTarget } from './redis-connection.js';
-import { isBusy, RedisPlace } from './redis-place.js';
+import { RedisConnection, type RedisTarget, type Step } from './redis-connection.js';
+import { RedisPlace } from './redis-place.js';
 import { readBusy, readSnapshot } from './redis-reply.js';
 import {
   abandonScript,
@@ -23,6 +22,7 @@ import {
   inspectScript,
   releaseScript,
   renewScript,
+  type RedisScript,
 } from './redis-script.js';
 
 /** So many leases are renewed in one step; nobody else is served meanwhile, for about 0.3 ms. */
@@ -50,21 +50,15 @@ export class RedisBackend implements LockBackend {
     this.connection = await RedisConnection.open(this.target, context);
   }
 
-  async claim(claim: Claim): Promise<Grant | Place> {
-    const answer = await this.ask(claim);
-    return isBusy(answer) ? new RedisPlace(this, claim, answer) : answer;
+  claim(claim: Claim): Promise<Grant | Place> {
+    return this.ask(claim);
   }
 
   async abandon(claim: Claim): Promise<void> {
     const { hints } = this.opened;
     hints.forget(claim.owner);
-    const place = `${kindOf(claim)}|${hints.channel}|${claim.owner}`;
-    await this.opened.run('abandon', claim.key, abandonScript, 1, [
-      lockName(claim.key),
-      claim.owner,
-      place,
-      ABANDONED_MS,
-    ]);
+    const place = `${wishOf(claim, hints.channel)}|${claim.owner}`;
+    await this.run('abandon', claim.key, abandonScript, claim.owner, place, ABANDONED_MS);
   }
 
   async renew(grants: readonly Grant[]): Promise<readonly RenewOutcome[]> {
@@ -79,15 +73,21 @@ export class RedisBackend implements LockBackend {
     );
   }
 
-  async release({ claim }: Grant, lingerMs = 0): Promise<'released' | 'gone'> {
-    const name = lockName(claim.key);
-    const given = lingerMs > 0 ? [name, claim.owner, String(lingerMs)] : [name, claim.owner];
-    const reply = await this.opened.run('release', claim.key, releaseScript, 1, given);
+  async release({ claim: { key, owner } }: Grant, lingerMs = 0): Promise<'released' | 'gone'> {
+    const connection = this.opened;
+    const given = lingerMs > 0 ? [lockName(key), owner, String(lingerMs)] : [lockName(key), owner];
+    const step: Step = { verb: 'release', key, script: releaseScript, keyCount: 1, keysAndArguments: given };
+    let reply: unknown;
+    try {
+      reply = await connection.send(step);
+    } catch (error) {
+      reply = await connection.repair(step, error);
+    }
     return Number(reply) === 1 ? 'released' : 'gone';
   }
 
   async inspect(key: string): Promise<LockSnapshot | null> {
-    const reply = await this.opened.run('inspect', key, inspectScript, 1, [lockName(key)]);
+    const reply = await this.run('inspect', key, inspectScript);
     return readSnapshot(key, reply as string[]);
   }
 
@@ -108,7 +108,7 @@ export class RedisBackend implements LockBackend {
   }
 
   async evict(key: string): Promise<boolean> {
-    const reply = await this.opened.run('evict', key, evictScript, 1, [lockName(key)]);
+    const reply = await this.run('evict', key, evictScript);
     return Number(reply) === 1;
   }
 
@@ -123,21 +123,30 @@ export class RedisBackend implements LockBackend {
     await connection?.close();
   }
 
-  /** @internal One step of a claim: the grant, or who is in the way. */
-  async ask(claim: Claim): Promise<Grant | Busy> {
+  /** @internal One step of a claim. */
+  async ask(claim: Claim, place?: RedisPlace): Promise<Grant | Place> {
     if (claim.take > claim.of && claim.mode === 'permits') throw impossible(claim);
-    const { hints, clock } = this.opened;
-    const sentAtMs = clock.now();
-    const reply = await this.opened.run('claim', claim.key, claimScript, 2, [
-      lockName(claim.key),
-      fenceName(claim.key),
-      claim.owner,
-      String(claim.ttlMs),
-      kindOf(claim),
-      hints.channel,
-      claim.queue ? '1' : '',
-    ]);
-    if (Array.isArray(reply)) return readBusy(reply as string[]);
+    const { key, owner, ttlMs, queue } = claim;
+    const connection = this.opened;
+    const { hints } = connection;
+    const wish = wishOf(claim, hints.channel);
+    const given = [lockName(key), fenceName(key), owner, String(ttlMs), wish];
+    if (queue) given.push('1');
+    const step: Step = { verb: 'claim', key, script: claimScript, keyCount: 2, keysAndArguments: given };
+    const sentAtMs = connection.clock.now();
+    let reply: unknown;
+    try {
+      reply = await connection.send(step);
+    } catch (error) {
+      reply = await connection.repair(step, error);
+    }
+    if (Array.isArray(reply)) {
+      const busy = readBusy(reply as string[]);
+      if (!place) return new RedisPlace(this, claim, busy);
+      place.busy = busy;
+      return place;
+    }
+    if (place) hints.forget(owner);
     const fence = BigInt(reply as string | number);
     if (fence === 0n) throw abandoned(claim);
     return { claim, fence, sentAtMs };
@@ -148,17 +157,21 @@ export class RedisBackend implements LockBackend {
     if (claim.queue) this.connection?.hints.listen(claim.owner, wake);
   }
 
-  /** @internal */
-  forget(claim: Claim): void {
-    this.connection?.hints.forget(claim.owner);
-  }
-
   private async renewBatch(grants: readonly Grant[]): Promise<RenewOutcome[]> {
     const names = grants.map(({ claim }) => lockName(claim.key));
     const leases = grants.flatMap(({ claim }) => [claim.owner, String(claim.ttlMs)]);
-    const what = grants[0]?.claim.key ?? '';
-    const reply = await this.opened.run('renew', what, renewScript, names.length, [...names, ...leases]);
+    const reply = await this.opened.run({
+      verb: 'renew',
+      key: grants.length === 1 ? (grants[0]?.claim.key ?? '') : `${grants.length} locks`,
+      script: renewScript,
+      keyCount: names.length,
+      keysAndArguments: [...names, ...leases],
+    });
     return Array.from(String(reply), (digit) => (digit === '1' ? 'renewed' : 'gone'));
+  }
+
+  private run(verb: string, key: string, script: RedisScript, ...given: string[]): Promise<unknown> {
+    return this.opened.run({ verb, key, script, keyCount: 1, keysAndArguments: [lockName(key), ...given] });
   }
 
   private get opened(): RedisConnection {
@@ -170,10 +183,10 @@ export class RedisBackend implements LockBackend {
   }
 }
 
-/** What the scripts take for mode, take and of. */
-function kindOf({ mode, take, of }: Claim): string {
-  if (mode === 'exclusive') return 'e';
-  return mode === 'shared' ? 's' : `p,${take},${of}`;
+/** What the scripts take for mode, take and of, and for whom to tell. */
+function wishOf({ mode, take, of }: Claim, channel: string): string {
+  if (mode === 'exclusive') return `e|${channel}`;
+  return mode === 'shared' ? `s|${channel}` : `p,${take},${of}|${channel}`;
 }
 
 function abandoned({ key, owner }: Claim): BackendError {

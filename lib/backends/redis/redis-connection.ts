@@ -3,7 +3,7 @@ import type { BackendContext, NodeHealth } from '../lock-backend.js';
 import { BackendError } from '../backend-error.js';
 import { OutageReporter } from './outage-reporter.js';
 import { addressOf, isSentinelClient, type RedisClient, type RedisOptions } from './redis-client.js';
-import { cannotStart, notConnected, redisError } from './redis-error.js';
+import { cannotStart, isMissingScript, messageOf, NotSent, redisError } from './redis-error.js';
 import { closeClient, reconnectDelayMs, RedisHints } from './redis-hints.js';
 import { allScripts, type RedisScript } from './redis-script.js';
 import { assertUsable, evictionWarning, parseInfo } from './redis-server-info.js';
@@ -16,6 +16,15 @@ const HEALTH_LIMIT_MS = 1000;
 export type RedisTarget =
   | { readonly client: RedisClient }
   | { readonly url?: string | undefined; readonly options?: RedisOptions | undefined };
+
+/** One step on one lock, or on several. */
+export interface Step {
+  readonly verb: string;
+  readonly key: string;
+  readonly script: RedisScript;
+  readonly keyCount: number;
+  readonly keysAndArguments: readonly string[];
+}
 
 /** The connection that commands go through, whoever made the client. */
 export class RedisConnection {
@@ -47,10 +56,10 @@ export class RedisConnection {
   static async open(target: RedisTarget, context: BackendContext): Promise<RedisConnection> {
     const own = !('client' in target);
     const client = own ? await createClient(target) : target.client;
+    if (client.isCluster) throw unsupported('a Cluster client');
+    if (isSentinelClient(client)) throw unsupported('the address of Sentinels');
     const connection = new RedisConnection(client, context, own);
     try {
-      if (client.isCluster) throw unsupported('a Cluster client');
-      if (isSentinelClient(client)) throw unsupported('a client for Sentinel');
       await connection.within(START_LIMIT_MS, connection.connect());
       await connection.within(START_LIMIT_MS, connection.check());
       await connection.within(START_LIMIT_MS, connection.hints.open());
@@ -68,27 +77,42 @@ export class RedisConnection {
     return this.context.clock;
   }
 
-  /** Carries a script out. Nothing is sent without a connection, so nothing is applied later behind our back. */
-  async run(
-    verb: string,
-    key: string,
-    script: RedisScript,
-    keyCount: number,
-    keysAndArguments: string[],
-  ): Promise<unknown> {
-    const { client } = this;
-    if (client.status !== 'ready') throw notConnected(`${verb} ${key}`, this.address, client.status);
+  /** Carries a script out. */
+  async run(step: Step): Promise<unknown> {
     try {
-      return await script.run(client, keyCount, keysAndArguments);
+      return await this.send(step);
     } catch (error) {
-      throw redisError(`${verb} ${key}`, this.address, error);
+      return this.repair(step, error);
+    }
+  }
+
+  /**
+   * The first half of `run`; the other one is `repair`. Apart, because a further promise for each step is felt:
+   * the steps that are taken most often put the halves together themselves.
+   */
+  send({ script, keyCount, keysAndArguments }: Step): Promise<unknown> {
+    const { client } = this;
+    // Nothing is queued for later, so nothing is carried out behind our back.
+    if (client.status !== 'ready') throw new NotSent(client.status);
+    return client.evalsha(script.sha, keyCount, ...keysAndArguments);
+  }
+
+  /** A server that forgot its scripts (a restart, SCRIPT FLUSH) did nothing, so it is taught and asked again. */
+  async repair(step: Step, failure: unknown): Promise<unknown> {
+    const what = `${step.verb} ${step.key}`;
+    if (!isMissingScript(failure)) throw redisError(what, this.address, failure);
+    try {
+      await step.script.load(this.client);
+      return await this.send(step);
+    } catch (error) {
+      throw redisError(what, this.address, error);
     }
   }
 
   async scan(cursor: string, pattern: string, size: string): Promise<[string, string[]]> {
     const { client } = this;
-    if (client.status !== 'ready') throw notConnected('list the locks', this.address, client.status);
     try {
+      if (client.status !== 'ready') throw new NotSent(client.status);
       return await client.scan(cursor, 'MATCH', pattern, 'COUNT', size);
     } catch (error) {
       throw redisError('list the locks', this.address, error);
@@ -98,13 +122,12 @@ export class RedisConnection {
   async health(): Promise<NodeHealth> {
     const startedAtMs = this.context.clock.now();
     try {
-      if (this.client.status !== 'ready') throw notConnected('answer', this.address, this.client.status);
+      if (this.client.status !== 'ready') throw new NotSent(this.client.status);
       const { role, version } = parseInfo(await this.within(HEALTH_LIMIT_MS, this.client.info()));
       const latencyMs = this.context.clock.now() - startedAtMs;
       return { node: this.address, role: roleName(role), state: 'up', latencyMs, version };
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      return { node: this.address, role: 'unknown', state: 'down', error: message };
+      return { node: this.address, role: 'unknown', state: 'down', error: messageOf(error) };
     }
   }
 
@@ -128,6 +151,7 @@ export class RedisConnection {
     } catch (error) {
       throw why ?? error;
     } finally {
+      // a client of our own that is about to be closed would complain to the console without it
       if (!this.own) client.off('error', note);
     }
   }

@@ -3,6 +3,7 @@ import type { BackendContext } from '../lock-backend.js';
 import { BackendError } from '../backend-error.js';
 import type { OutageReporter } from './outage-reporter.js';
 import type { RedisClient } from './redis-client.js';
+import { messageOf } from './redis-error.js';
 
 /** Hints for owners that nobody listens for yet; beyond this many the oldest is dropped, and polling covers for it. */
 const MOST_EARLY_HINTS = 1024;
@@ -19,7 +20,6 @@ export class RedisHints {
   /** A hint may overtake the reply that it belongs to, because that comes over another connection. */
   private readonly early = new Set<string>();
   private readonly subscriber: RedisClient;
-  private subscribed = false;
 
   constructor(
     client: RedisClient,
@@ -38,14 +38,15 @@ export class RedisHints {
 
   /** Starts to listen. Without a subscription the waiters poll, so a failure is reported and no more. */
   async open(): Promise<void> {
+    const { subscriber } = this;
     try {
-      await this.subscriber.connect();
+      await subscriber.connect();
+      await this.subscribe();
     } catch {
       // the client reports it, and goes on trying
     }
-    await this.subscribe();
-    this.subscriber.on('ready', () => void this.subscribe());
-    this.subscriber.on('message', (_channel: string, message: string) => this.receive(message));
+    subscriber.on('ready', () => void this.resubscribe());
+    subscriber.on('message', (_channel: string, message: string) => this.receive(message));
   }
 
   /** Calls `wake` for every hint to this owner, until it is forgotten. */
@@ -60,7 +61,7 @@ export class RedisHints {
 
   /** The other connection was lost; this one may be dead without knowing it. */
   refresh(): void {
-    if (this.subscribed) this.subscriber.disconnect(true);
+    if (this.subscriber.status === 'ready') this.subscriber.disconnect(true);
   }
 
   async close(): Promise<void> {
@@ -68,24 +69,21 @@ export class RedisHints {
     await closeClient(this.subscriber);
   }
 
+  private async resubscribe(): Promise<void> {
+    await this.subscribe();
+    // What was published while nobody listened is lost.
+    this.context.doubt();
+    for (const wake of this.wakes.values()) wake();
+  }
+
   private async subscribe(): Promise<void> {
     const { subscriber } = this;
-    if (subscriber.status !== 'ready') return;
     try {
       await subscriber.subscribe(this.channel);
     } catch (error) {
       // when the connection broke meanwhile, the next one brings us here again
       if (subscriber.status === 'ready') this.context.report(deaf(error));
-      return;
     }
-    if (this.subscribed) this.catchUp();
-    this.subscribed = true;
-  }
-
-  /** What was published while nobody listened is lost. */
-  private catchUp(): void {
-    this.context.doubt();
-    for (const wake of [...this.wakes.values()]) wake();
   }
 
   private receive(message: string): void {
@@ -109,8 +107,7 @@ export class RedisHints {
 }
 
 function deaf(reason: unknown): BackendError {
-  const detail = reason instanceof Error ? reason.message : String(reason);
-  const message = `Redis does not let us listen to channels "interlock:*", so waiting falls back to polling (${detail}).`;
+  const message = `Redis does not let us listen to channels "interlock:*", so waiting falls back to polling (${messageOf(reason)}).`;
   return new BackendError(message, 'denied', { cause: reason });
 }
 
@@ -123,6 +120,11 @@ export function reconnectDelayMs(attempt: number): number {
 /** Resolves when the connection is closed; the client itself gives up on a silent server after two seconds. */
 export function closeClient(client: RedisClient): Promise<void> {
   if (client.status === 'end') return Promise.resolve();
+  if (client.status === 'reconnecting') {
+    // there is no connection, so its end is not told
+    client.disconnect();
+    return Promise.resolve();
+  }
   return new Promise((resolve) => {
     client.on('end', () => resolve());
     client.disconnect();

@@ -2,13 +2,9 @@ import type { Busy, Claim, Grant, Place } from '../lock-backend.js';
 
 /** What a place asks of its backend. */
 export interface Asking {
-  ask(claim: Claim): Promise<Grant | Busy>;
+  /** One step; `place` is what the claim had so far. */
+  ask(claim: Claim, place?: RedisPlace): Promise<Grant | Place>;
   listen(claim: Claim, wake: () => void): void;
-  forget(claim: Claim): void;
-}
-
-export function isBusy(answer: Grant | Busy): answer is Busy {
-  return !('fence' in answer);
 }
 
 /** A place in the server's line: the same object for as long as it has to wait. */
@@ -23,13 +19,7 @@ export class RedisPlace implements Place {
     this.backend.listen(this.claim, wake);
   }
 
-  async retry(): Promise<Grant | Place> {
-    const answer = await this.backend.ask(this.claim);
-    if (isBusy(answer)) {
-      this.busy = answer;
-      return this;
-    }
-    this.backend.forget(this.claim);
-    return answer;
+  retry(): Promise<Grant | Place> {
+    return this.backend.ask(this.claim, this);
   }
 }

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { isMissingScript } from './redis-error.js';
 import type { RedisClient } from './redis-client.js';
 import { scripts } from './scripts.generated.js';
 
@@ -20,17 +19,6 @@ export class RedisScript {
 
   load(client: RedisClient): Promise<unknown> {
     return client.script('LOAD', this.source);
-  }
-
-  async run(client: RedisClient, keyCount: number, keysAndArguments: string[]): Promise<unknown> {
-    try {
-      return await client.evalsha(this.sha, keyCount, ...keysAndArguments);
-    } catch (error) {
-      if (!isMissingScript(error)) throw error;
-    }
-    // The server forgot its scripts (a restart, SCRIPT FLUSH) and did nothing: teach it again.
-    await this.load(client);
-    return client.evalsha(this.sha, keyCount, ...keysAndArguments);
   }
 }
 

@@ -6,28 +6,29 @@
 -- ARGV[3]  for how long a late claim is refused, in ms
 --
 -- Answers 1.
+local call = redis.call
 local key, owner, place = KEYS[1], ARGV[1], ARGV[2]
-local value = redis.call('GET', key)
+local value = call('GET', key)
 if value and string.sub(value, 1, #owner + 1) == owner .. '|' then
-  redis.call('DEL', key)
+  call('DEL', key)
 end
 
 include('state')
 
 purge()
-if redis.call('ZSCORE', held, owner) then
+if call('ZSCORE', held, owner) then
   leave(owner)
 end
-if redis.call('ZREM', line, place) == 0 then
+if call('ZREM', line, place) == 0 then
   -- Another client of the same owner may have taken the place.
-  for _, other in ipairs(redis.call('ZRANGE', line, 0, -1)) do
+  for _, other in ipairs(call('ZRANGE', line, 0, -1)) do
     if string.match(other, '[^|]*$') == owner then
       place = other
-      redis.call('ZREM', line, place)
+      call('ZREM', line, place)
     end
   end
 end
-redis.call('ZREM', beat, place)
+call('ZREM', beat, place)
 -- When the server is too short of memory for the mark, it is so for the late claim as well.
 redis.pcall('SET', key .. ':gone:' .. owner, '', 'PX', ARGV[3])
 wake()

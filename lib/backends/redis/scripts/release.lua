@@ -6,43 +6,44 @@
 -- ARGV[2]  absent, or for how many ms the lock stays busy still; then the next ones come when that is over
 --
 -- Answers 1 when released, 0 when the owner has nothing (left) to release.
+local call = redis.call
 local key, owner, lingerMs = KEYS[1], ARGV[1], ARGV[2]
-local value = redis.call('GET', key)
+local value = call('GET', key)
 local mine = value and string.sub(value, 1, #owner + 1) == owner .. '|'
 
 if mine and lingerMs then
   -- The expiry first: a script that has written may go on when the server is out of memory.
-  redis.call('PEXPIRE', key, lingerMs)
+  call('PEXPIRE', key, lingerMs)
   local rest = string.match(value, '^[^|]+|%d+(|.*)$')
-  redis.call('SET', key, '|' .. owner .. '|' .. lingerMs .. rest, 'PX', lingerMs)
+  call('SET', key, '|' .. owner .. '|' .. lingerMs .. rest, 'PX', lingerMs)
   return 1
 end
 if mine then
-  redis.call('DEL', key)
-  if redis.call('EXISTS', key .. ':line') == 0 then
+  call('DEL', key)
+  if call('EXISTS', key .. ':line') == 0 then
     return 1
   end
 elseif value then
   return string.sub(value, 1, #owner + 2) == '|' .. owner .. '|' and 1 or 0
-elseif redis.call('EXISTS', key .. ':held') == 0 then
+elseif call('EXISTS', key .. ':held') == 0 then
   return 0
 end
 
 include('state')
 
 local someoneLeft = purge()
-if not mine and redis.call('ZSCORE', held, owner) then
+if not mine and call('ZSCORE', held, owner) then
   mine = true
   if lingerMs then
-    local detail = redis.call('HGET', group, owner)
-    local of = redis.call('ZSCORE', ofs, owner)
-    redis.call('ZREM', held, owner)
-    redis.call('HDEL', group, owner)
-    redis.call('ZREM', ofs, owner)
-    redis.call('ZADD', held, now + lingerMs, '|' .. owner)
-    redis.call('HSET', group, '|' .. owner, detail, '#seen', now)
+    local detail = call('HGET', group, owner)
+    local of = call('ZSCORE', ofs, owner)
+    call('ZREM', held, owner)
+    call('HDEL', group, owner)
+    call('ZREM', ofs, owner)
+    call('ZADD', held, now + lingerMs, '|' .. owner)
+    call('HSET', group, '|' .. owner, detail, '#seen', now)
     if of then
-      redis.call('ZADD', ofs, of, '|' .. owner)
+      call('ZADD', ofs, of, '|' .. owner)
     end
     keep(lingerMs)
   else
@@ -52,7 +53,7 @@ if not mine and redis.call('ZSCORE', held, owner) then
 elseif mine then
   someoneLeft = true
 else
-  mine = redis.call('ZSCORE', held, '|' .. owner)
+  mine = call('ZSCORE', held, '|' .. owner)
 end
 if someoneLeft then
   wake()

@@ -5,6 +5,7 @@
 -- ARGV[2 * i]     ttl in ms
 --
 -- Answers a string with one digit per lock: 1 renewed, 0 gone.
+local call = redis.call
 local answers = {}
 for i, key in ipairs(KEYS) do
   local owner, ttl = ARGV[2 * i - 1], ARGV[2 * i]
@@ -16,22 +17,22 @@ for i, key in ipairs(KEYS) do
     value = nil
   end
   if value and string.sub(value, 1, #prefix) == prefix then
-    redis.call('PEXPIRE', key, ttl)
+    call('PEXPIRE', key, ttl)
     answers[i] = '1'
   elseif value and string.sub(value, 1, #owner + 1) == owner .. '|' then
     -- The expiry first: a script that has written may go on when the server is out of memory.
-    redis.call('PEXPIRE', key, ttl)
-    redis.call('SET', key, prefix .. string.match(value, '^[^|]+|%d+|(.*)$'), 'PX', ttl)
+    call('PEXPIRE', key, ttl)
+    call('SET', key, prefix .. string.match(value, '^[^|]+|%d+|(.*)$'), 'PX', ttl)
     answers[i] = '1'
-  elseif not value and redis.call('EXISTS', key .. ':held') == 1 then
+  elseif not value and call('EXISTS', key .. ':held') == 1 then
 
     include('state')
 
     local someoneLeft = purge()
-    if redis.call('ZSCORE', held, owner) then
+    if call('ZSCORE', held, owner) then
       keep(ttl)
-      redis.call('ZADD', held, now + ttl, owner)
-      redis.call('HSET', group, '#seen', now)
+      call('ZADD', held, now + ttl, owner)
+      call('HSET', group, '#seen', now)
       answers[i] = '1'
     end
     if someoneLeft then

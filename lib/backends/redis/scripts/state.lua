@@ -1,11 +1,11 @@
--- What the verbs share: a piece, not a script. It expects `key` and defines the rest.
+-- What the verbs share: a piece, not a script. It expects `call` and `key`, and defines the rest.
 --
 -- One lock is these keys, all in one slot because `key` is a hash tag. Each has an expiry, always.
---   key        string   the exclusive holder: owner|ttlMs|fence|channel. Its own expiry is the lease. With a
---                       leading '|' it lingers: released by that owner, and kept busy until it expires.
+--   key        string   the exclusive holder: owner|ttlMs|fence|kind|channel. Its own expiry is the lease. With
+--                       a leading '|' it lingers: released by that owner, and kept busy until it expires.
 --   key:held   zset     holders of a shared or permits lock → expiry in ms; '|' marks a lingering one
---   key:group  hash     what is known of them: holder → take|of|fence|channel, and
---                       #mode ('s' or 'p'), #used (permits taken), #seen (server ms of the last lease given)
+--   key:group  hash     what is known of them: holder → take|of|fence|kind|channel,
+--                       and #mode ('s' or 'p'), #used (permits taken), #seen (server ms of the last lease given)
 --   key:of     zset     holder → `of`, so that the smallest is known; permits only
 --   key:line   zset     who waits → ticket; kind|channel|owner, where kind is 'e', 's' or 'p,take,of'
 --   key:beat   zset     the same places → until when they count as alive, in ms
@@ -14,7 +14,7 @@
 -- No name but `key` itself is passed in: they would cost 7 % of the throughput, and a client's key prefix
 -- comes with `key` anyway.
 local held, group, ofs, line, beat = key .. ':held', key .. ':group', key .. ':of', key .. ':line', key .. ':beat'
-local time = redis.call('TIME')
+local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 -- A place that was silent for longer is skipped. Clients ask every 300 ms.
@@ -23,70 +23,83 @@ local SILENCE_MS = 1000
 -- Gives the keys of the group at least `ttl` ms to live. First in every change of a lease: it is allowed when
 -- the server is out of memory, and whatever follows a first write in a script is allowed too.
 local function keep(ttl)
-  local longest = math.max(redis.call('PTTL', held), ttl)
-  redis.call('PEXPIRE', held, longest)
-  redis.call('PEXPIRE', group, longest)
-  redis.call('PEXPIRE', ofs, longest)
+  local longest = math.max(call('PTTL', held), ttl)
+  call('PEXPIRE', held, longest)
+  call('PEXPIRE', group, longest)
+  call('PEXPIRE', ofs, longest)
 end
 
 -- Takes a holder out of the group. The last one leaves nothing behind.
 local function leave(holder)
-  local take = string.match(redis.call('HGET', group, holder) or '', '^%d+')
-  redis.call('ZREM', held, holder)
-  redis.call('ZREM', ofs, holder)
-  redis.call('HDEL', group, holder)
-  if redis.call('EXISTS', held) == 0 then
-    redis.call('DEL', group)
+  local take = string.match(call('HGET', group, holder) or '', '^%d+')
+  call('ZREM', held, holder)
+  call('ZREM', ofs, holder)
+  call('HDEL', group, holder)
+  if call('EXISTS', held) == 0 then
+    call('DEL', group)
   else
-    redis.call('HINCRBY', group, '#used', -(take or 0))
+    call('HINCRBY', group, '#used', -(take or 0))
   end
 end
 
 -- The server's clock was set back: what was left of every lease when the last one was given is left now.
 -- Otherwise a group would stay for as long as the clock had jumped.
 local function setBack(seen)
-  redis.call('PERSIST', held)
-  local leases = redis.call('ZRANGE', held, 0, -1, 'WITHSCORES')
+  call('PERSIST', held)
+  local leases = call('ZRANGE', held, 0, -1, 'WITHSCORES')
+  if #leases == 0 then
+    call('DEL', group)
+    return
+  end
   for i = 1, #leases, 2 do
-    redis.call('ZADD', held, leases[i + 1] - seen + now, leases[i])
+    call('ZADD', held, leases[i + 1] - seen + now, leases[i])
   end
   local longest = math.max(leases[#leases] - seen, 1)
-  redis.call('HSET', group, '#seen', now)
-  redis.call('PEXPIRE', held, longest)
-  redis.call('PEXPIRE', group, longest)
-  redis.call('PEXPIRE', ofs, longest)
+  call('HSET', group, '#seen', now)
+  call('PEXPIRE', held, longest)
+  call('PEXPIRE', group, longest)
+  call('PEXPIRE', ofs, longest)
 end
 
 -- Forgets holders whose lease is over and places that fell silent. True when there were any.
 local function purge()
   local found = false
-  local seen = tonumber(redis.call('HGET', group, '#seen'))
-  if seen and now < seen and redis.call('EXISTS', held) == 1 then
-    setBack(seen)
+  local seen = tonumber(call('HGET', group, '#seen'))
+  if seen then
+    if now < seen then
+      setBack(seen)
+    end
+    for _, holder in ipairs(call('ZRANGEBYSCORE', held, '-inf', now)) do
+      leave(holder)
+      found = true
+    end
   end
-  for _, holder in ipairs(redis.call('ZRANGEBYSCORE', held, '-inf', now)) do
-    leave(holder)
+  if call('EXISTS', beat) == 0 then
+    return found
+  end
+  for _, place in ipairs(call('ZRANGEBYSCORE', beat, '-inf', now)) do
+    call('ZREM', line, place)
+    call('ZREM', beat, place)
     found = true
   end
-  for _, place in ipairs(redis.call('ZRANGEBYSCORE', beat, '-inf', now)) do
-    redis.call('ZREM', line, place)
-    redis.call('ZREM', beat, place)
-    found = true
-  end
-  for _, place in ipairs(redis.call('ZRANGEBYSCORE', beat, '(' .. string.format('%.0f', now + SILENCE_MS), '+inf')) do
-    redis.call('ZADD', beat, now + SILENCE_MS, place)
+  -- Nobody lives longer than that; more means that the clock was set back.
+  for _, place in ipairs(call('ZRANGEBYSCORE', beat, now + SILENCE_MS + 1, '+inf')) do
+    call('ZADD', beat, now + SILENCE_MS, place)
   end
   return found
 end
 
 -- Who is inside: mode (nil when free), permits used, and their smallest `of`.
 local function inside()
-  if redis.call('EXISTS', key) == 1 then
-    return { mode = 'e' }
+  if call('EXISTS', key) == 1 then
+    return { mode = 'e', used = 1 }
   end
-  local facts = redis.call('HMGET', group, '#mode', '#used')
-  local smallest = redis.call('ZRANGE', ofs, 0, 0, 'WITHSCORES')
-  return { mode = facts[1], used = tonumber(facts[2] or 0), of = tonumber(smallest[2]) }
+  local facts = call('HMGET', group, '#mode', '#used')
+  local room = { mode = facts[1] or nil, used = tonumber(facts[2] or 0) }
+  if room.mode == 'p' then
+    room.of = tonumber(call('ZRANGE', ofs, 0, 0, 'WITHSCORES')[2])
+  end
+  return room
 end
 
 -- Lets one of `kind` in if it fits, and says whether it did.
@@ -97,7 +110,7 @@ local function admit(room, kind)
   end
   if mode == 'p' then
     room.of = math.min(room.of or tonumber(of), tonumber(of))
-    room.used = (room.used or 0) + take
+    room.used = room.used + take
     if room.used > room.of then
       return false
     end
@@ -110,7 +123,7 @@ end
 local function admitLine(room, count, welcome)
   local from = 0
   while from < count do
-    local places = redis.call('ZRANGE', line, from, math.min(from + 32, count) - 1)
+    local places = call('ZRANGE', line, from, math.min(from + 32, count) - 1)
     for _, place in ipairs(places) do
       local kind, channel, owner = string.match(place, '^([^|]*)|([^|]*)|(.*)$')
       if not admit(room, kind) then

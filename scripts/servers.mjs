@@ -1,0 +1,82 @@
+/**
+ * The lock servers that the tests run against. Each test starts its own, on a free port and in a scratch folder;
+ * this finds the programs, and installs them where that is possible without asking anybody.
+ */
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+const USUAL_FOLDERS = [
+  '/usr/bin',
+  '/usr/local/bin',
+  '/opt/homebrew/bin',
+  '/usr/local/sbin',
+  '/opt/redis/bin',
+];
+const ADVICE =
+  'The tests need redis-server 6.2 or newer. Install it (Debian, Ubuntu: apt-get install redis-server; macOS: ' +
+  'brew install redis), or give its path in INTERLOCK_REDIS_SERVER.';
+
+/** A file with this name keeps Debian's packages from starting their service when they are installed. */
+const POLICY = '/usr/sbin/policy-rc.d';
+
+/** @param {string} file */
+function isProgram(file) {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Where redis-server is; undefined when it is nowhere.
+ * @returns {string | undefined}
+ */
+export function findRedisServer() {
+  const given = process.env['INTERLOCK_REDIS_SERVER'];
+  if (given) {
+    if (!isProgram(given))
+      throw new Error(`INTERLOCK_REDIS_SERVER is ${given}, which is no program. ${ADVICE}`);
+    return given;
+  }
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...USUAL_FOLDERS];
+  return folders.map((folder) => join(folder, 'redis-server')).find(isProgram);
+}
+
+/** @param {string[]} args */
+function aptGet(...args) {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
+  const { status, stderr } = spawnSync('apt-get', ['-q', '-y', ...args], { env, encoding: 'utf8' });
+  if (status !== 0) throw new Error(`apt-get ${args.join(' ')} failed: ${stderr.trim()}\n${ADVICE}`);
+}
+
+/** Leaves no service running, and the machine's own policy as it was. */
+function installForDebian() {
+  const isOurs = !existsSync(POLICY);
+  if (isOurs) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    aptGet('update');
+    aptGet('install', '--no-install-recommends', 'redis-server');
+  } finally {
+    if (isOurs) rmSync(POLICY, { force: true });
+  }
+}
+
+/**
+ * Makes sure that the programs are there.
+ * @returns {Promise<void>}
+ */
+export async function ensureServers() {
+  if (findRedisServer()) return;
+  const mayInstall = process.getuid?.() === 0 && ['/usr/bin/apt-get', '/bin/apt-get'].some(isProgram);
+  if (mayInstall) installForDebian();
+  if (!findRedisServer()) throw new Error(ADVICE);
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  await ensureServers();
+  console.log(findRedisServer());
+}

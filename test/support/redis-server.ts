@@ -1,0 +1,126 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createConnection, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { findRedisServer } from '../../scripts/servers.mjs';
+
+const BOOT_LIMIT_MS = 10_000;
+
+/**
+ * The shell starts the server, tells its process id, and waits for its own standard input to end. That ends
+ * with this process, however it ends, and then the server is killed, even a frozen one.
+ */
+const GUARD = '"$0" "$@" >redis.log 2>&1 & echo $!; cat >/dev/null; kill -9 $! 2>/dev/null; wait';
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (typeof address !== 'object' || address === null) throw new Error('no free port');
+  return address.port;
+}
+
+/** A real redis-server on a free port and in a scratch folder. */
+export class RedisServer implements AsyncDisposable {
+  private guard: ChildProcess | undefined;
+  private processId = 0;
+
+  private constructor(
+    readonly port: number,
+    private readonly folder: string,
+    private readonly settings: readonly string[],
+  ) {}
+
+  /** @param settings as on the command line of redis-server */
+  static async start(...settings: string[]): Promise<RedisServer> {
+    const folder = await mkdtemp(join(tmpdir(), 'interlock-redis-'));
+    const server = new RedisServer(await freePort(), folder, settings);
+    await server.boot();
+    return server;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  /** Stops answering, with all connections left open. */
+  freeze(): void {
+    process.kill(this.processId, 'SIGSTOP');
+  }
+
+  thaw(): void {
+    process.kill(this.processId, 'SIGCONT');
+  }
+
+  /** Ends at once, as in a crash. */
+  async kill(): Promise<void> {
+    const { guard } = this;
+    if (!guard) return;
+    this.guard = undefined;
+    const exit = once(guard, 'exit');
+    guard.stdin?.end();
+    await exit;
+  }
+
+  /** Comes back on the same port; empty, unless the settings make it durable. */
+  async restart(): Promise<void> {
+    await this.kill();
+    await this.boot();
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  private async boot(): Promise<void> {
+    const program = findRedisServer();
+    if (!program) throw new Error('redis-server is missing: run `node scripts/servers.mjs`.');
+    const basics = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
+    const guard = spawn('sh', ['-c', GUARD, program, ...basics, '--dir', this.folder, ...this.settings], {
+      cwd: this.folder,
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    this.guard = guard;
+    const [line] = (await once(createInterface(guard.stdout), 'line')) as [string];
+    this.processId = Number(line);
+    await this.waitUntilUp();
+  }
+
+  private async waitUntilUp(): Promise<void> {
+    const endMs = performance.now() + BOOT_LIMIT_MS;
+    while (!(await this.answers())) {
+      if (performance.now() > endMs) {
+        const log = await readFile(join(this.folder, 'redis.log'), 'utf8').catch(() => '');
+        await this.stop();
+        throw new Error(`redis-server did not start:\n${log}`);
+      }
+      await sleep(10);
+    }
+  }
+
+  /** Any reply will do; one that wants a password is up as well. */
+  private async answers(): Promise<boolean> {
+    const socket = createConnection(this.port, '127.0.0.1');
+    try {
+      await once(socket, 'connect');
+      socket.write('PING\r\n');
+      const [reply] = (await once(socket, 'data')) as [Buffer];
+      return !reply.toString().startsWith('-LOADING');
+    } catch {
+      return false;
+    } finally {
+      socket.destroy();
+    }
+  }
+}
