@@ -6,7 +6,7 @@ import { embeddedStage } from './embedded-stage.js';
 import { HELP, readFlags, type Flags } from './flags.js';
 import type { Turn } from './hand-offs.js';
 import { processStage } from './process-stage.js';
-import { startRedis } from './redis-server.js';
+import { checkRedis, startRedis } from './redis-server.js';
 import { GuardedSeatStore } from './seat-store.js';
 import { secondAct } from './second-act.js';
 import { BUYERS, ROWS, VIP } from './shop.js';
@@ -63,7 +63,7 @@ async function play({ backend, url, locked }: Flags, cleanup: Cleanup): Promise<
   const stage =
     backend === 'memory'
       ? await embeddedStage(store, locked, cleanup)
-      : await processStage(url ?? (await startRedis(cleanup)), store, locked, cleanup);
+      : await processStage(await redisAt(url, cleanup), store, locked, cleanup);
 
   console.log(`Ticket shop: 3 replicas, ${ROWS.flat().length} seats, ${BUYERS} buyers (${stage.title})`);
   console.log(
@@ -81,6 +81,12 @@ async function play({ backend, url, locked }: Flags, cleanup: Cleanup): Promise<
     ),
   );
   return problems.filter((problem) => problem !== undefined);
+}
+
+async function redisAt(url: string | undefined, cleanup: Cleanup): Promise<string> {
+  if (url === undefined) return startRedis(cleanup);
+  await checkRedis(url);
+  return url;
 }
 
 async function firstAct({ replicas }: Stage, store: GuardedSeatStore): Promise<Summary> {

@@ -2,7 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { checkRedis, forgetKeys, withoutPassword } from './redis-server.js';
+import { forgetKeys, withoutPassword } from './redis-server.js';
 import { serveStore } from './remote-seat-store.js';
 import type { GuardedSeatStore } from './seat-store.js';
 import type { Cleanup, Replica, Stage } from './stage.js';
@@ -32,7 +32,6 @@ export async function processStage(
   locked: boolean,
   cleanup: Cleanup,
 ): Promise<Stage> {
-  await checkRedis(redisUrl);
   const { url: storeUrl, server } = await serveStore(store);
   cleanup.add(() => {
     server.close();

@@ -1,53 +1,57 @@
 import type { Redis } from 'ioredis';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cleanup } from './stage.js';
 
-/** Starts a redis-server on a free port, with a scratch folder, and sees to it that both go away again. */
+const LONGEST_START_MS = 5_000;
+
+/**
+ * The shell waits for its standard input to end, which it does with this process, however that ends; then it
+ * takes the server and its folder along.
+ */
+const GUARD = `
+command -v "$0" >/dev/null || exit 127
+folder=$(mktemp -d) && cd "$folder" || exit 1
+"$0" "$@" >/dev/null 2>&1 &
+cat >/dev/null
+kill -9 $! 2>/dev/null; wait
+cd / && rm -rf "$folder"`;
+
+/** Starts a redis-server on a free port, in a scratch folder, and sees to it that both go away again. */
 export async function startRedis(cleanup: Cleanup): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'ticket-shop-'));
-  cleanup.add(() => rm(folder, { recursive: true, force: true }));
+  const program = process.env['INTERLOCK_REDIS_SERVER'] ?? 'redis-server';
   const port = await freePort();
-  const flags = [
-    '--port',
-    `${port}`,
-    '--bind',
-    '127.0.0.1',
-    '--save',
-    '',
-    '--appendonly',
-    'no',
-    '--dir',
-    folder,
-  ];
-  // A group of its own: Ctrl-C would else end it before the locks are given back.
-  const server = spawn('redis-server', flags, { stdio: ['ignore', 'pipe', 'ignore'], detached: true });
-  const gone = new Promise<never>((_, reject) => {
-    server.once('error', () =>
-      reject(new Error('redis-server was not found; install it, or name a running one: --url redis://…')),
-    );
-    server.once('exit', (code) => reject(new Error(`redis-server ended with exit code ${code}.`)));
+  const flags = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
+  // Detached: Ctrl-C would else end it before the locks are given back.
+  const guard = spawn('sh', ['-c', GUARD, program, ...flags], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
   });
-  cleanup.add(async () => {
-    if (server.exitCode !== null || server.signalCode !== null || server.pid === undefined) return;
-    const exit = once(server, 'exit');
-    server.kill('SIGKILL');
-    await exit;
+  const exit = once(guard, 'exit');
+  cleanup.add(() => {
+    guard.stdin.end();
+    return exit;
   });
-  process.once('exit', () => server.kill('SIGKILL'));
-  await Promise.race([ready(server.stdout), gone]);
-  return `redis://127.0.0.1:${port}`;
+  const missing = exit.then(([code]: unknown[]) => {
+    if (code !== 127) throw new Error(`${program} did not start: exit code ${String(code)}`);
+    throw new Error(`${program} was not found; install it, or name a running one: --url redis://…`);
+  });
+  const url = `redis://127.0.0.1:${port}`;
+  await Promise.race([untilUp(url), missing]);
+  return url;
 }
 
-async function ready(output: NodeJS.ReadableStream): Promise<void> {
-  let log = '';
-  for await (const chunk of output) {
-    log += String(chunk);
-    if (log.includes('Ready to accept connections')) break;
+async function untilUp(url: string): Promise<void> {
+  const endMs = performance.now() + LONGEST_START_MS;
+  for (;;) {
+    try {
+      return await checkRedis(url);
+    } catch (error) {
+      if (performance.now() > endMs) throw error;
+      await sleep(20);
+    }
   }
 }
 

@@ -19,6 +19,9 @@ const app = await startReplica({
   locked,
 });
 
-// Also when the parent died: nobody is left behind.
-process.once('disconnect', () => void app.close().finally(() => process.exit()));
+// The parent is done, or dead; what is broken off now is of no interest.
+process.once('disconnect', () => {
+  app.useLogger(false);
+  void app.close().finally(() => process.exit());
+});
 process.send?.({ url: await app.getUrl() } satisfies Ready);

@@ -67,7 +67,10 @@ function verdict(store: GuardedSeatStore, before: Visit, after: Visit): string |
 /** Who is told 409 asks again, and stands in the line again. */
 async function buyUntilSold(replica: Replica, seatId: string): Promise<void> {
   const order = { buyer: 'buyer-after', card: { takesMs: 50 } };
-  while ((await buy(replica, seatId, order)) !== 'sold');
+  const endMs = performance.now() + TTL_MS + PATIENCE_MS;
+  while ((await buy(replica, seatId, order)) !== 'sold') {
+    if (performance.now() > endMs) throw new Error(`${seatId} is not free yet, long after its ttl`);
+  }
 }
 
 /** A lease notices a loss by itself, also when the lock server cannot be reached; see `lease.signal`. */
