@@ -11,7 +11,7 @@ import { GuardedSeatStore } from './seat-store.js';
 import { secondAct } from './second-act.js';
 import { BUYERS, ROWS, VIP } from './shop.js';
 import { Cleanup, type Replica, type Stage } from './stage.js';
-import { Summary } from './summary.js';
+import { heading, Summary } from './summary.js';
 
 const LONGEST_RUN_MS = 22_000;
 const LONGEST_CLEANUP_MS = 6_000;
@@ -66,15 +66,11 @@ async function play({ backend, url, locked }: Flags, cleanup: Cleanup): Promise<
       : await processStage(await redisAt(url, cleanup), store, locked, cleanup);
 
   console.log(`Ticket shop: 3 replicas, ${ROWS.flat().length} seats, ${BUYERS} buyers (${stage.title})`);
-  console.log(
-    locked
-      ? '\nA row after the other goes on sale'
-      : '\nA row after the other goes on sale, without the lock',
-  );
+  console.log(`\n${heading(`First act: row by row${locked ? '' : ', no lock'}`)}`);
   const summary = await firstAct(stage, store);
   if (!locked || summary.problems().length > 0) return summary.problems();
 
-  console.log('\nSecond act: accidents, while a replica holds the lock of a seat');
+  console.log('\nSecond act: accidents, while a replica holds a lock');
   const problems = await Promise.all(
     stage.accidents.map((accident, index) =>
       secondAct(accident, `${VIP}-${index + 1}`, stage.replicas[0], store),

@@ -41,14 +41,14 @@ export async function secondAct(
   const secondVisit = nextVisit(store, seatId);
   await buyUntilSold(next, seatId);
   const after = await secondVisit;
-  say(after.atMs, `the ttl of ${seconds(TTL_MS)} is over: ${next.name} is in, with fence ${after.fence}`);
+  say(after.atMs, `the ttl (${seconds(TTL_MS)}) is over: ${next.name} is in, with fence ${after.fence}`);
   if (!recover) return verdict(store, before, after);
 
   recover();
   await late;
   const write = store.visits.findLast((visit) => visit.seatId === seatId && !visit.accepted);
   if (!write) return `${victim.name} came back, but the store refused none of its writes`;
-  say(write.atMs, `${victim.name} goes on, and writes: fence ${write.fence} is too old, so it is refused`);
+  say(write.atMs, `${victim.name} goes on, and its write is refused: fence ${write.fence}`);
   if (!(await wasTold(victim, seatId))) return `${victim.name} was not told that it lost the lock`;
   return verdict(store, before, after);
 }

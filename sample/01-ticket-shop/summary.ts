@@ -5,6 +5,17 @@ import { ROWS } from './shop.js';
 
 const NOTHING: Readonly<Record<Outcome, number>> = { sold: 0, soldOut: 0, busy: 0, declined: 0 };
 
+const COLUMNS: readonly { readonly title: string; readonly of: Outcome }[] = [
+  { title: 'sold', of: 'sold' },
+  { title: 'too late', of: 'soldOut' },
+  { title: 'busy', of: 'busy' },
+  { title: 'declined', of: 'declined' },
+];
+
+export function heading(title: string): string {
+  return title.padEnd(37) + COLUMNS.map((column) => column.title.padStart(10)).join('');
+}
+
 /** Counts the answers as they come, and puts them into lines. */
 export class Summary {
   private readonly total = { ...NOTHING };
@@ -24,13 +35,10 @@ export class Summary {
     this.ofRow = { ...NOTHING };
   }
 
-  /** How often each seat of a row was sold, and what the crowd was told. */
+  /** How often each seat of a row was sold, and what the crowd was told; fits under `heading`. */
   row(index: number): string {
-    const seats = (ROWS[index] ?? []).map((seat) => `${seat} ${`${this.store.timesSold(seat)}×`.padEnd(5)}`);
-    const { sold, soldOut, busy, declined } = this.ofRow;
-    const told = { sold, declined, 'sold out': soldOut, busy };
-    const counts = Object.entries(told).map(([what, count]) => `${count}`.padStart(5) + ` ${what}`);
-    return `  ${seats.join('')} ${counts.join('')}`;
+    const seats = (ROWS[index] ?? []).map((seat) => `${seat} ${this.store.timesSold(seat)}×`.padEnd(7));
+    return `  ${seats.join('')}${COLUMNS.map(({ of }) => `${this.ofRow[of]}`.padStart(10)).join('')}`;
   }
 
   /** What the locks did, by the diaries of the replicas. */
@@ -42,7 +50,7 @@ export class Summary {
     const ms = this.endedAtMs - this.startedAtMs;
     const lines = [
       ['sold exactly once', `${once} of ${seats.length} seats`],
-      ['refused', `${soldOut} sold out (410), ${busy} busy (409), ${declined} card declined (402)`],
+      ['refused', `${soldOut} too late (410), ${busy} busy (409), ${declined} declined (402)`],
       ['throughput', `${requests} requests in ${(ms / 1_000).toFixed(1)} s`],
     ];
     if (turns.length > 0) {
@@ -51,7 +59,7 @@ export class Summary {
       lines.push(
         ['wait for a lock', `p50 ${shortMs(quantile(waits, 0.5))}, p99 ${shortMs(quantile(waits, 0.99))}`],
         ['hand-offs', `${count}, ${crossing} of them to another replica`],
-        ['', `p50 ${shortMs(quantile(gapsMs, 0.5))} from the last step of one to the first of the next`],
+        ['', `p50 ${shortMs(quantile(gapsMs, 0.5))} from the last step of one to the next one's first`],
       );
     }
     return lines.map(([title = '', text = '']) => `  ${title.padEnd(20)}${text}`);
