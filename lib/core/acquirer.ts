@@ -147,8 +147,7 @@ export class Acquirer implements LeaseHost {
   }
 
   releaseFailed(key: string, error: unknown): void {
-    if (!this.events.observed) return;
-    this.events.emit({
+    this.events.alert({
       type: 'release-failed',
       key,
       error: error instanceof Error ? error : new Error(String(error)),
@@ -262,8 +261,8 @@ export class Acquirer implements LeaseHost {
   private onLost(hold: Hold): void {
     hold.end();
     const { loss, grant } = hold;
-    if (loss && this.events.observed) {
-      this.events.emit({ type: 'lost', key: hold.name, fence: grant.fence, reason: loss.reason });
+    if (loss) {
+      this.events.alert({ type: 'lost', key: hold.name, fence: grant.fence, reason: loss.reason });
     }
     // silence proves nothing: the server may keep it for us still; and it should, for whoever has the handle
     if (loss?.reason === 'silent' && !hold.handedOver) this.releaser.oweAbandon(hold);

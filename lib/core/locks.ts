@@ -275,7 +275,7 @@ export class Locks {
       clock,
       identity,
       doubt: (owner) => this.acquirer.doubt((claim) => owner === undefined || claim.owner === owner),
-      report: (error) => this.events.emit({ type: 'backend-error', error }),
+      report: (error) => this.events.alert({ type: 'backend-error', error }),
     };
     const outcome = await outcomeOf(clock, startTimeoutMs, () => this.backend.start(context));
     if (outcome.ok) return this.acquirer.open();
