@@ -12,7 +12,7 @@ import { Keeper } from './keeper.js';
 import { HeldLease, type LeaseHost } from './lease.js';
 import { Line } from './line.js';
 import { ttlMsOf, type Terms } from './options.js';
-import { Calls } from './outcome.js';
+import { Calls, outcomeOf } from './outcome.js';
 import type { Refusal } from './refusal.js';
 import { Releaser } from './releaser.js';
 import type { ResolvedSettings } from './settings.js';
@@ -71,12 +71,15 @@ export class Acquirer implements LeaseHost {
 
   /** Rejects the waiters, gives back what is held, and pays what is owed; bounded. */
   async close(): Promise<void> {
+    const { clock, shutdownTimeoutMs } = this.settings;
+    const endMs = clock.now() + shutdownTimeoutMs;
     this.state = 'closed';
     // from the back, else each would send a claim as it moves up
     for (const contender of [...this.arena.contenders].reverse()) contender.close();
     await Promise.all(this.keeper.all.map((hold) => this.releaser.revoke(hold)));
     this.keeper.stop();
-    await this.debts.drain(this.settings.shutdownTimeoutMs);
+    await outcomeOf(clock, Math.max(0, endMs - clock.now()), () => this.releaser.settled());
+    await this.debts.drain(Math.max(0, endMs - clock.now()));
     this.calls.stop();
   }
 
