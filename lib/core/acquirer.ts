@@ -145,8 +145,7 @@ export class Acquirer implements LeaseHost {
   }
 
   releaseFailed(key: string, error: unknown): void {
-    if (!this.events.observed) return;
-    this.events.emit({
+    this.events.alert({
       type: 'release-failed',
       key,
       error: error instanceof Error ? error : new Error(String(error)),
@@ -168,7 +167,7 @@ export class Acquirer implements LeaseHost {
     if (hold.state === 'released')
       throw new LockError(`The lock "${hold.name}" was released meanwhile.`, { key: hold.name });
     throw new LockUnavailableError(
-      `The lock server did not confirm the extension of "${hold.name}"; the lease goes on as it was. Try again.`,
+      `The lock server did not confirm the extension of "${hold.name}"; the lease goes on by the shorter of the old and the new ttl. Try again.`,
       { key: hold.name },
     );
   }
@@ -176,10 +175,12 @@ export class Acquirer implements LeaseHost {
   /** Several keys have one wait in common, which began at `startMs`. */
   private contend(key: string, name: string, terms: Terms, startMs?: number): Promise<Verdict> {
     if (this.state !== 'open') return Promise.resolve({ kind: 'closed' });
+    const { signal } = terms;
+    if (signal?.aborted) return Promise.resolve({ kind: 'aborted', reason: signal.reason as unknown });
     const nowMs = this.settings.clock.now();
     const waitMs = startMs === undefined ? terms.waitMs : Math.max(0, startMs + terms.waitMs - nowMs);
     const claim = claimOf(key, this.owners.next(), terms, waitMs > 0);
-    return new Contender(this.arena, this.lineOf(key), name, claim, nowMs, waitMs, terms.signal).run();
+    return new Contender(this.arena, this.lineOf(key), name, claim, nowMs, waitMs, signal).run();
   }
 
   private lineOf(key: string): Line {
@@ -246,8 +247,8 @@ export class Acquirer implements LeaseHost {
   private onLost(hold: Hold): void {
     hold.end();
     const { loss, grant } = hold;
-    if (loss && this.events.observed) {
-      this.events.emit({ type: 'lost', key: hold.name, fence: grant.fence, reason: loss.reason });
+    if (loss) {
+      this.events.alert({ type: 'lost', key: hold.name, fence: grant.fence, reason: loss.reason });
     }
     // silence proves nothing: the server may keep it for us still; and it should, for whoever has the handle
     if (loss?.reason === 'silent' && !hold.handedOver) this.releaser.oweAbandon(hold);

@@ -1,4 +1,4 @@
-import type { Certainty } from '../backends/backend-error.js';
+import { BackendError, type Certainty } from '../backends/backend-error.js';
 import {
   isGrant,
   type Busy,
@@ -7,6 +7,7 @@ import {
   type LockBackend,
   type Place,
 } from '../backends/lock-backend.js';
+import { forgetAbort, onceAborted } from './abort.js';
 import type { Clock, Timer } from './clock.js';
 import { deadlineOf } from './hold.js';
 import type { Line, LineMember } from './line.js';
@@ -40,6 +41,12 @@ const FIRST_BACKOFF_MS = 25;
 const LONGEST_BACKOFF_MS = 1_000;
 /** No asking again faster than this without a hint. */
 const SHORTEST_PAUSE_MS = 5;
+
+const RUBBISH: Failure = {
+  ok: false,
+  certainty: 'unknown',
+  error: new BackendError('the lock backend answered neither with a grant nor with a place', 'unknown'),
+};
 
 /**
  * One wish for one key, until it is granted or given up: claim, take a place, and ask again at each hint, at
@@ -85,9 +92,7 @@ export class Contender implements LineMember {
 
   /** Never rejects. */
   run(): Promise<Verdict> {
-    if (this.signal?.aborted)
-      return Promise.resolve({ kind: 'aborted', reason: this.signal.reason as unknown });
-    this.signal?.addEventListener('abort', this.onAbort, { once: true });
+    if (this.signal) onceAborted(this.signal, this.onAbort);
     this.line.enter();
     this.arena.contenders.add(this);
     return new Promise((resolve) => {
@@ -158,6 +163,7 @@ export class Contender implements LineMember {
     this.inFlight = false;
     if (this.settled) return;
     if (!outcome.ok) return this.onFailure(outcome);
+    if (!isAnswer(outcome.value)) return this.onFailure(RUBBISH);
     this.failure = undefined;
     this.backoffMs = FIRST_BACKOFF_MS;
     if (isGrant(outcome.value)) this.onGrant(outcome.value);
@@ -236,7 +242,7 @@ export class Contender implements LineMember {
     this.settled = true;
     this.deadlineTimer?.clear();
     this.retryTimer?.clear();
-    this.signal?.removeEventListener('abort', this.onAbort);
+    if (this.signal) forgetAbort(this.signal, this.onAbort);
     if (verdict.kind === 'granted') {
       this.line.granted();
     } else if (this.inFlight || this.uncertain || this.place) {
@@ -246,4 +252,11 @@ export class Contender implements LineMember {
     this.line.leave(this);
     this.resolve(verdict);
   }
+}
+
+/** Backends may be anybody's. */
+function isAnswer(value: Partial<Grant & Place> | null | undefined): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if (typeof value.fence === 'bigint') return true;
+  return typeof value.retry === 'function' && typeof value.onHint === 'function' && Boolean(value.busy);
 }

@@ -28,7 +28,9 @@ export class Hold {
   deadlineMs = 0;
   renewAtMs = 0;
   /** The renewal in flight; it never rejects. */
-  renewal: Promise<void> | undefined;
+  renewal: Promise<unknown> | undefined;
+  /** Somebody wanted to know whether it is still ours while a renewal was in flight. */
+  doubted = false;
   /** True when somebody else may go on with it by its handle, and nobody here keeps it alive. */
   handedOver = false;
   /** True when a claim of this owner may still be on its way to the server. */

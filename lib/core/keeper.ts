@@ -55,23 +55,30 @@ export class Keeper {
 
   /** Finds out at once, by renewing, whether these are still held. */
   doubt(suspect: (hold: Hold) => boolean): void {
-    const batch = [...this.holds].filter((hold) => !hold.renewal && suspect(hold));
+    const suspects = [...this.holds].filter(suspect);
+    // the answer to a renewal in flight may be older than the doubt
+    for (const hold of suspects) hold.doubted = hold.renewal !== undefined;
+    const batch = suspects.filter((hold) => !hold.renewal);
     if (batch.length > 0) void this.renew(batch);
   }
 
   /**
    * Sets the lease to another length, at once. True when the server confirmed it; else the hold's state tells
-   * more, and a lease that is still held goes on as it was.
+   * more, and one that is still held goes on by the shorter of the two.
    */
   async extend(hold: Hold, ttlMs: number): Promise<boolean> {
     // again and again: somebody else may have waited for the same renewal
     while (hold.renewal) await hold.renewal;
     if (hold.state !== 'held') return false;
-    const extended: Grant = { ...hold.grant, claim: { ...hold.grant.claim, ttlMs } };
-    // should the answer be lost, the server may count the shorter time already
-    hold.deadlineMs = Math.min(hold.deadlineMs, deadlineOf(this.clock.now(), ttlMs));
-    await this.renew([hold], [extended]);
-    return hold.grant === extended;
+    const { claim } = hold.grant;
+    const extended: Grant = { ...hold.grant, claim: { ...claim, ttlMs } };
+    if (ttlMs < claim.ttlMs) {
+      // should the answer be lost, the server may count the shorter time already, or later on
+      hold.grant = extended;
+      hold.deadlineMs = Math.min(hold.deadlineMs, deadlineOf(this.clock.now(), ttlMs));
+    }
+    const [answer] = await this.renew([hold], [extended]);
+    return answer === 'renewed' && hold.state === 'held';
   }
 
   stop(): void {
@@ -111,20 +118,32 @@ export class Keeper {
     if (nextMs < Infinity) this.wakeBy(Math.max(nextMs, nowMs + 1));
   }
 
-  private renew(batch: readonly Hold[], grants = batch.map((hold) => hold.grant)): Promise<void> {
+  private renew(
+    batch: readonly Hold[],
+    grants: readonly Grant[] = batch.map((hold) => hold.grant),
+  ): Promise<readonly RenewOutcome[]> {
     const renewal = this.send(batch, grants);
     for (const hold of batch) hold.renewal = renewal;
     return renewal;
   }
 
-  private async send(batch: readonly Hold[], grants: readonly Grant[]): Promise<void> {
+  private async send(batch: readonly Hold[], grants: readonly Grant[]): Promise<readonly RenewOutcome[]> {
     const sentAtMs = this.clock.now();
-    const outcome = await this.calls.outcome(() => this.backend.renew(grants), this.timeoutMs(batch));
-    const answers: readonly RenewOutcome[] = outcome.ok && Array.isArray(outcome.value) ? outcome.value : [];
+    let waits = true;
+    const call = async (): Promise<readonly RenewOutcome[]> => {
+      const answers = answersOf(await this.backend.renew(grants));
+      if (!waits) batch.forEach((hold, index) => settleLate(hold, grants[index], answers[index], sentAtMs));
+      return answers;
+    };
+    const outcome = await this.calls.outcome(call, this.timeoutMs(batch));
+    waits = false;
+    const answers = outcome.ok ? outcome.value : [];
     batch.forEach((hold, index) => {
       hold.renewal = undefined;
       this.settle(hold, grants[index] ?? hold.grant, answers[index] ?? 'unknown', sentAtMs);
     });
+    if (batch.some((hold) => hold.doubted)) this.doubt((hold) => hold.doubted);
+    return answers;
   }
 
   private settle(hold: Hold, grant: Grant, answer: RenewOutcome, sentAtMs: number): void {
@@ -146,6 +165,25 @@ export class Keeper {
     for (const hold of batch) timeoutMs = Math.min(timeoutMs, hold.grant.claim.ttlMs / 4);
     return Math.max(SHORTEST_PAUSE_MS, timeoutMs);
   }
+}
+
+/** Whatever else a backend answers proves nothing. */
+function answersOf(value: unknown): readonly RenewOutcome[] {
+  return Array.isArray(value) ? (value as RenewOutcome[]) : [];
+}
+
+/**
+ * An answer that came after we had given up waiting for it, and asked again: on a slow server each of them may be
+ * late. What it confirms, it confirms from when it was asked for; whatever else it says, the next answer will.
+ */
+function settleLate(
+  hold: Hold,
+  grant: Grant | undefined,
+  answer: RenewOutcome | undefined,
+  sentAtMs: number,
+): void {
+  if (hold.state !== 'held' || answer !== 'renewed' || hold.grant !== grant) return;
+  hold.deadlineMs = Math.max(hold.deadlineMs, deadlineOf(sentAtMs, grant.claim.ttlMs));
 }
 
 /** Renewing a little early costs nothing, and lets leases that were taken at different times share a batch. */

@@ -32,7 +32,8 @@ export interface Lease {
    * Sets the remaining lease to `ttl` from now, and renewals to the same.
    *
    * @throws LockLostError when a lock was lost
-   * @throws LockUnavailableError when the server did not confirm it; the lease goes on as it was
+   * @throws LockUnavailableError when the server did not confirm it; the lease goes on, by the shorter
+   *   of the old and the new ttl
    */
   extend(ttl: Duration): Promise<void>;
   /**

@@ -1,5 +1,6 @@
 import type { Observable } from 'rxjs';
 import type { BackendContext, LockBackend, LockSnapshot, RenewOutcome } from '../backends/lock-backend.js';
+import { forgetAbort, onceAborted } from './abort.js';
 import { Acquirer } from './acquirer.js';
 import { currentScope, runInScope, type Scope } from './context.js';
 import { LockConfigurationError, LockError, LockLostError, LockUnavailableError } from './errors.js';
@@ -234,8 +235,38 @@ export class Locks {
   protected obtain(keys: Keys, terms: Terms): Promise<HeldLease | Refusal> {
     const names = canonicalKeys(this.settings.prefix, keys);
     refuseMode(this.backend, terms);
-    if (this.acquirer.isOpen) return this.acquirer.obtain(names, terms);
-    return this.start().then(() => this.acquirer.obtain(names, terms));
+    if (this.acquirer.isOpen && !terms.signal?.aborted) return this.acquirer.obtain(names, terms);
+    return this.obtainWhenStarted(names, terms);
+  }
+
+  /** What the start takes is part of the wait. */
+  private async obtainWhenStarted(
+    names: ReadonlyMap<string, string>,
+    terms: Terms,
+  ): Promise<HeldLease | Refusal> {
+    const { clock, callTimeoutMs } = this.settings;
+    const { signal, waitMs } = terms;
+    const [name = ''] = names.values();
+    const startMs = clock.now();
+    const limitMs = waitMs === 0 ? callTimeoutMs : waitMs;
+    const refusal = (verdict: Refusal['verdict']): Refusal => ({
+      name,
+      waitedMs: clock.now() - startMs,
+      verdict,
+    });
+    if (signal?.aborted) return refusal({ kind: 'aborted', reason: signal.reason as unknown });
+    const outcome = await unlessAborted(
+      signal,
+      outcomeOf(clock, limitMs, () => this.start()),
+    );
+    if (outcome === undefined) return refusal({ kind: 'aborted', reason: signal?.reason as unknown });
+    if (outcome.ok) {
+      const leftMs = waitMs === 0 ? 0 : Math.max(1, startMs + waitMs - clock.now());
+      return this.acquirer.obtain(names, { ...terms, waitMs: leftMs });
+    }
+    if (outcome.error instanceof LockError) throw outcome.error;
+    const error = new Error(`the lock service has not started within ${limitMs} ms`);
+    return refusal({ kind: 'unavailable', certainty: 'denied', error });
   }
 
   private async startBackend(): Promise<void> {
@@ -244,7 +275,7 @@ export class Locks {
       clock,
       identity,
       doubt: (owner) => this.acquirer.doubt((claim) => owner === undefined || claim.owner === owner),
-      report: (error) => this.events.emit({ type: 'backend-error', error }),
+      report: (error) => this.events.alert({ type: 'backend-error', error }),
     };
     const outcome = await outcomeOf(clock, startTimeoutMs, () => this.backend.start(context));
     if (outcome.ok) return this.acquirer.open();
@@ -269,6 +300,16 @@ export class Locks {
     if (outcome.ok) return outcome.value;
     throw new LockUnavailableError(`Could not ${what}: ${outcome.error.message}`, { cause: outcome.error });
   }
+}
+
+/** Undefined when the signal aborts first. */
+function unlessAborted<T>(signal: AbortSignal | undefined, promise: Promise<T>): Promise<T | undefined> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => resolve(undefined);
+    onceAborted(signal, onAbort);
+    promise.then(resolve, reject).finally(() => forgetAbort(signal, onAbort));
+  });
 }
 
 function refuseMode(backend: LockBackend, { mode }: Terms): void {

@@ -51,10 +51,11 @@ export class Calls {
     });
   }
 
-  /** Forgets the timer; calls that are still pending settle by themselves, or never. */
+  /** Gives up on the calls that are still pending: somebody may wait for what they come to. */
   stop(): void {
     this.timer?.clear();
     this.timer = undefined;
+    this.expireUntil(Infinity);
   }
 
   private enqueue(expire: () => void): Pending {
@@ -81,13 +82,17 @@ export class Calls {
   private expireDue(): void {
     this.timer = undefined;
     const nowMs = this.clock.now();
+    this.expireUntil(nowMs);
+    if (!this.first) return;
+    this.timer = this.clock.setTimer(() => this.expireDue(), this.first.deadlineMs - nowMs, true);
+  }
+
+  private expireUntil(nowMs: number): void {
     while (this.first && this.first.deadlineMs <= nowMs) {
       const due = this.first;
       this.dequeue(due);
       due.expire();
     }
-    if (!this.first) return;
-    this.timer = this.clock.setTimer(() => this.expireDue(), this.first.deadlineMs - nowMs, true);
   }
 }
 

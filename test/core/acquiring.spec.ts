@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { LockTimeoutError } from '../../lib/core/errors.js';
-import { count, got, setUp } from '../support/rig.js';
+import { changed, count, got, setUp } from '../support/rig.js';
 
 describe('acquiring', () => {
   it('[1] a free key is acquired, by one call to the server', async () => {
@@ -109,7 +109,7 @@ describe('acquiring', () => {
   it('[26] an acquisition that took longer than its ttl is failed and given back', async () => {
     const rig = setUp({
       between: (inner) =>
-        Object.assign(Object.create(inner) as typeof inner, {
+        changed(inner, {
           claim: async (...args: Parameters<typeof inner.claim>) => {
             const answer = await inner.claim(...args);
             rig.clock.skip(300);
@@ -130,7 +130,7 @@ describe('acquiring', () => {
   it('[26] the validity given out is positive, less than the ttl, and counted from before the send', async () => {
     const rig = setUp({
       between: (inner) =>
-        Object.assign(Object.create(inner) as typeof inner, {
+        changed(inner, {
           claim: async (...args: Parameters<typeof inner.claim>) => {
             const answer = await inner.claim(...args);
             rig.clock.skip(400);

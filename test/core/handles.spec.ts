@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { LockConfigurationError, LockLostError } from '../../lib/core/errors.js';
 import { FAULTS } from '../../lib/testing/faulty-backend.js';
-import { count, setUp } from '../support/rig.js';
+import { changed, count, setUp } from '../support/rig.js';
 
 const NO_HANDLE = 'This is no handle of a lease; pass on what lease.handle() returned, unchanged.';
 
@@ -95,7 +95,7 @@ describe('a handle', () => {
     const rig = setUp();
     const there = rig.replica({
       between: (inner) =>
-        Object.assign(Object.create(inner) as typeof inner, {
+        changed(inner, {
           renew: async (...args: Parameters<typeof inner.renew>) => {
             const answer = await inner.renew(...args);
             rig.clock.skip(400);
@@ -112,7 +112,7 @@ describe('a handle', () => {
     const rig = setUp();
     const there = rig.replica({
       between: (inner) =>
-        Object.assign(Object.create(inner) as typeof inner, {
+        changed(inner, {
           renew: async (...args: Parameters<typeof inner.renew>) => {
             const answer = await inner.renew(...args);
             stopping = there.locks.stop();

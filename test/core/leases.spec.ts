@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { LockError, LockLostError } from '../../lib/core/errors.js';
 import type { Lease } from '../../lib/core/lease.js';
 import { FAULTS } from '../../lib/testing/faulty-backend.js';
-import { count, setUp, type Rig } from '../support/rig.js';
+import { changed, count, setUp, type Rig } from '../support/rig.js';
 
 /** When the signal aborts, by the clock of the rig. */
 function abortTime(rig: Rig, lease: Lease): { atMs: number | undefined; reason: unknown } {
@@ -65,7 +65,7 @@ describe('a lease', () => {
       const rig = setUp({
         between: (inner) =>
           // nobody tells: as when a key is deleted behind the back of all of us
-          Object.assign(Object.create(inner) as typeof inner, {
+          changed(inner, {
             start: (context: Parameters<typeof inner.start>[0]) =>
               inner.start({ ...context, doubt: () => undefined }),
           }),
@@ -113,7 +113,7 @@ describe('a lease', () => {
   it('[22] the deadline counts from the last renewal that was confirmed, from before it was sent', async () => {
     const rig = setUp({
       between: (inner) =>
-        Object.assign(Object.create(inner) as typeof inner, {
+        changed(inner, {
           renew: async (...args: Parameters<typeof inner.renew>) => {
             const answer = await inner.renew(...args);
             // a slow answer
@@ -286,7 +286,7 @@ describe('a lease', () => {
       expect(error).toMatchObject({
         name: 'LockUnavailableError',
         message:
-          'The lock server did not confirm the extension of "k"; the lease goes on as it was. Try again.',
+          'The lock server did not confirm the extension of "k"; the lease goes on by the shorter of the old and the new ttl. Try again.',
       });
       await rig.clock.advance(10_000);
       expect(lease.held).toBe(true);

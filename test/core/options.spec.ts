@@ -5,7 +5,7 @@ import { Locks } from '../../lib/core/locks.js';
 import type { GuardOptions, LockOptions } from '../../lib/core/options.js';
 import type { LockSettings } from '../../lib/core/settings.js';
 import { faulty } from '../../lib/testing/faulty-backend.js';
-import { setUp } from '../support/rig.js';
+import { changed, setUp } from '../support/rig.js';
 
 const THERE_ARE = 'there are ttl, wait, signal, mode, permits, take, renew, minHold, reentrant, onLost.';
 
@@ -134,7 +134,7 @@ describe('the options of a call', () => {
   it('[3] a mode that the backend does not have is refused, with those that it has', async () => {
     const { locks, backend } = setUp({
       between: (inner) =>
-        Object.assign(Object.create(inner) as typeof inner, {
+        changed(inner, {
           traits: { ...inner.traits, name: 'frugal', modes: ['exclusive'] },
         }),
     });

@@ -48,7 +48,7 @@ test('every TypeScript snippet of README and docs compiles as it stands', async 
   const tsc = join(root, 'node_modules/.bin/tsc');
   const complaints = await promisify(execFile)(tsc, ['-p', folder], { cwd: root }).then(
     () => '',
-    (error: { stdout?: string }) => error.stdout ?? String(error),
+    (error: Error & { stdout?: string }) => error.stdout ?? error.message,
   );
   expect(complaints).toBe('');
 });

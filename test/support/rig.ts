@@ -111,6 +111,12 @@ export class Rig {
     );
   }
 
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.clock.setTimer(resolve, ms);
+    });
+  }
+
   /** Heals the server, stops everybody, and looks for what was left behind. */
   async close(): Promise<void> {
     for (const { backend, locks } of this.replicas) {
@@ -168,4 +174,9 @@ export async function got(lease: Promise<Lease | null>): Promise<Lease> {
   const value = await lease;
   expect(value).not.toBeNull();
   return value as Lease;
+}
+
+/** The same backend, but for some of its methods. */
+export function changed<M extends Partial<LockBackend>>(backend: LockBackend, methods: M): LockBackend {
+  return Object.assign(Object.create(backend) as LockBackend, methods);
 }

@@ -3,7 +3,7 @@ import type { BackendContext, NodeHealth } from '../lock-backend.js';
 import { BackendError } from '../backend-error.js';
 import { OutageReporter } from './outage-reporter.js';
 import { addressOf, isSentinelClient, type RedisClient, type RedisOptions } from './redis-client.js';
-import { cannotStart, isMissingScript, NotSent, redisError } from './redis-error.js';
+import { cannotStart, isMissingScript, messageOf, NotSent, redisError } from './redis-error.js';
 import { closeClient, reconnectDelayMs, RedisHints } from './redis-hints.js';
 import { allScripts, type RedisScript } from './redis-script.js';
 import { assertUsable, evictionWarning, parseInfo } from './redis-server-info.js';
@@ -152,8 +152,7 @@ export class RedisConnection {
       const latencyMs = this.context.clock.now() - startedAtMs;
       return { node: this.address, role: roleName(role), state: 'up', latencyMs, version };
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      return { node: this.address, role: 'unknown', state: 'down', error: message };
+      return { node: this.address, role: 'unknown', state: 'down', error: messageOf(error) };
     }
   }
 

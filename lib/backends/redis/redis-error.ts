@@ -25,17 +25,20 @@ const REFUSALS = new Map(
 );
 
 /** The remedy for a refusal; undefined when it is none. */
-function refusalOf(error: Error): string | undefined {
-  const code = /^[A-Z]+(?= )/.exec(error.message)?.[0];
+function refusalOf(message: string): string | undefined {
+  const code = /^[A-Z]+(?= )/.exec(message)?.[0];
   return code === undefined ? undefined : REFUSALS.get(code);
 }
 
-function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(String(reason));
+/** By its shape: an error of another realm, as in Jest, is no instance of our `Error`. */
+export function messageOf(reason: unknown): string {
+  const named =
+    typeof reason === 'object' && reason !== null && 'message' in reason ? reason.message : reason;
+  return String(named);
 }
 
 export function isMissingScript(reason: unknown): boolean {
-  return reason instanceof Error && reason.message.startsWith('NOSCRIPT');
+  return messageOf(reason).startsWith('NOSCRIPT');
 }
 
 /** Nothing was sent, because there is no connection to send it over. */
@@ -54,10 +57,9 @@ const NOT_WRITTEN = "Stream isn't writeable";
  *
  * @param what what was attempted, as in "release lock:a"
  */
-export function redisError(what: string, address: string, reason: unknown): BackendError {
-  const cause = asError(reason);
-  const { message } = cause;
-  const refusal = refusalOf(cause);
+export function redisError(what: string, address: string, cause: unknown): BackendError {
+  const message = messageOf(cause);
+  const refusal = refusalOf(message);
   if (cause instanceof NotSent || message.startsWith(NOT_WRITTEN)) {
     return new BackendError(`Redis at ${address} did not ${what}: ${message}.`, 'denied', { cause });
   }
@@ -74,11 +76,11 @@ export function redisError(what: string, address: string, reason: unknown): Back
 }
 
 /** Why a connection could not be made. */
-export function cannotStart(address: string, reason: unknown): BackendError {
-  const cause = asError(reason);
-  const remedy = refusalOf(cause);
+export function cannotStart(address: string, cause: unknown): BackendError {
+  const detail = messageOf(cause);
+  const remedy = refusalOf(detail);
   const message = remedy
-    ? `Redis at ${address} cannot be used: ${remedy} (${cause.message}).`
-    : `Redis at ${address} cannot be reached (${cause.message}): start it, or correct the address given to redis().`;
+    ? `Redis at ${address} cannot be used: ${remedy} (${detail}).`
+    : `Redis at ${address} cannot be reached (${detail}): start it, or correct the address given to redis().`;
   return new BackendError(message, 'denied', { cause });
 }

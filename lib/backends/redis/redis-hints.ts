@@ -3,6 +3,7 @@ import type { BackendContext } from '../lock-backend.js';
 import { BackendError } from '../backend-error.js';
 import type { OutageReporter } from './outage-reporter.js';
 import type { RedisClient } from './redis-client.js';
+import { messageOf } from './redis-error.js';
 
 /** Hints for owners that nobody listens for yet; beyond this many the oldest is dropped, and polling covers for it. */
 const MOST_EARLY_HINTS = 1024;
@@ -72,7 +73,7 @@ export class RedisHints {
     await this.subscribe();
     // What was published while nobody listened is lost.
     this.context.doubt();
-    for (const wake of [...this.wakes.values()]) wake();
+    for (const wake of this.wakes.values()) wake();
   }
 
   private async subscribe(): Promise<void> {
@@ -106,8 +107,7 @@ export class RedisHints {
 }
 
 function deaf(reason: unknown): BackendError {
-  const detail = reason instanceof Error ? reason.message : String(reason);
-  const message = `Redis does not let us listen to channels "interlock:*", so waiting falls back to polling (${detail}).`;
+  const message = `Redis does not let us listen to channels "interlock:*", so waiting falls back to polling (${messageOf(reason)}).`;
   return new BackendError(message, 'denied', { cause: reason });
 }
 

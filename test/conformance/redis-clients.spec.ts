@@ -1,0 +1,122 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { redis } from '../../lib/backends/redis/index.js';
+import { busy, failureOf, granted, listenTo, RedisTrial, until } from '../support/redis-trial.js';
+
+describe('the clients that locks on Redis work with', () => {
+  let trial: RedisTrial;
+  const own: Redis[] = [];
+  beforeAll(async () => {
+    trial = await RedisTrial.open();
+  });
+  afterEach(async () => {
+    await trial.clear();
+    for (const client of own.splice(0)) client.disconnect();
+  });
+  afterAll(() => trial.close());
+
+  const client = (options: object = {}): Redis => {
+    const made = new Redis({ port: trial.server.port, ...options });
+    own.push(made);
+    return made;
+  };
+
+  const cases = [
+    { what: 'a URL', target: () => redis(trial.server.url) },
+    { what: 'options', target: () => redis({ host: '127.0.0.1', port: trial.server.port }) },
+    { what: 'a URL and options', target: () => redis(trial.server.url, { db: 3 }) },
+    { what: 'a client that is connecting', target: () => redis(client()) },
+    { what: 'a client that connects lazily', target: () => redis(client({ lazyConnect: true })) },
+    { what: 'a client with a key prefix', target: () => redis(client({ keyPrefix: 'app:' })) },
+    {
+      what: 'a client that hands numbers over as strings',
+      target: () => redis(client({ stringNumbers: true })),
+    },
+    {
+      what: 'a client that pipelines by itself',
+      target: () => redis(client({ enableAutoPipelining: true })),
+    },
+    { what: 'a client without an offline queue', target: () => redis(client({ enableOfflineQueue: false })) },
+  ];
+
+  it.each(cases)('include $what', async ({ target }) => {
+    const { backend, reports } = await trial.connect(target());
+    for (const mode of ['exclusive', 'shared', 'permits'] as const) {
+      const grant = await granted(backend, trial.claim({ mode }));
+      const place = await busy(backend, trial.claim({ mode: 'exclusive', queue: true }));
+      expect(place.busy).toEqual({ holder: grant.claim.owner, expiresInMs: expect.any(Number), ahead: 0 });
+      const ear = listenTo(place);
+      expect(await backend.renew([grant])).toEqual(['renewed']);
+      expect(await backend.inspect('trial:key')).toMatchObject({
+        mode,
+        holders: [{ fence: grant.fence }],
+        waiting: 1,
+      });
+      expect(await backend.release(grant)).toBe('released');
+      await until(() => ear.hints === 1, 'the hint');
+      const next = await place.retry();
+      expect(next).toMatchObject({ fence: expect.any(BigInt) });
+      expect(await backend.evict('trial:key')).toBe(true);
+    }
+    expect(await backend.nodes()).toEqual([
+      {
+        node: expect.stringMatching(/^(127\.0\.0\.1|localhost):\d+$/),
+        role: 'primary',
+        state: 'up',
+        latencyMs: expect.any(Number),
+        version: expect.stringMatching(/^\d+\.\d+\.\d+$/),
+      },
+    ]);
+    expect(reports).toEqual([]);
+  });
+
+  it('stay open, and without a listener of ours, when they were handed in', async () => {
+    const mine = client();
+    const events = ['ready', 'close', 'error', 'end', 'message'] as const;
+    const count = (): number[] => events.map((event) => mine.listenerCount(event));
+    await mine.ping();
+    const before = count();
+    const { backend } = await trial.connect(redis(mine));
+    await backend.stop();
+    expect(mine.status).toBe('ready');
+    expect(await mine.ping()).toBe('PONG');
+    expect(count()).toEqual(before);
+  });
+
+  it('are closed when they were made here, and leave no connection behind', async () => {
+    await until(async () => (await connections()) === 1, 'a quiet server');
+    const { backend } = await trial.connect();
+    expect(await connections()).toBe(3);
+    await backend.stop();
+    await until(async () => (await connections()) === 1, 'the end of both connections');
+  });
+
+  it('do not queue a claim for later while they reconnect, though they would by themselves', async () => {
+    const mine = client({ retryStrategy: () => 100 });
+    mine.on('error', () => undefined);
+    const { backend, doubts } = await trial.connect(redis(mine));
+    await trial.admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    await until(() => mine.status !== 'ready', 'the loss of the connection');
+    expect(await failureOf(backend.claim(trial.claim()))).toMatchObject({ certainty: 'denied' });
+    await until(() => mine.status === 'ready', 'a new connection');
+    expect(doubts).toContain(undefined);
+    expect(await trial.names()).toEqual([]);
+  });
+
+  it('tell in bounded time that a frozen server is down', async () => {
+    const { backend } = await trial.connect();
+    trial.server.freeze();
+    try {
+      const [node] = await backend.nodes();
+      expect(node).toMatchObject({ state: 'down', role: 'unknown', error: 'no answer within 1000 ms' });
+    } finally {
+      trial.server.thaw();
+    }
+  });
+
+  async function connections(): Promise<number> {
+    return String(await trial.admin.client('LIST'))
+      .trim()
+      .split('\n').length;
+  }
+});

@@ -1,0 +1,129 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { redis } from '../../lib/backends/redis/index.js';
+import { busy, granted, RedisTrial } from '../support/redis-trial.js';
+
+describe('the keys on a Redis server', () => {
+  let trial: RedisTrial;
+  beforeAll(async () => {
+    trial = await RedisTrial.open();
+  });
+  afterEach(() => trial.clear());
+  afterAll(() => trial.close());
+
+  const modes = [{ mode: 'exclusive' }, { mode: 'shared' }, { mode: 'permits', take: 2, of: 3 }] as const;
+
+  it.each(modes)('all expire, whatever is done in mode $mode', async (wish) => {
+    const { backend } = await trial.connect();
+    const grant = await granted(backend, trial.claim(wish));
+    await trial.checkExpiries();
+    const waiter = trial.claim({ queue: true });
+    await busy(backend, waiter);
+    await trial.checkExpiries();
+    await backend.renew([{ ...grant, claim: { ...grant.claim, ttlMs: 60_000 } }]);
+    await trial.checkExpiries();
+    await backend.abandon(waiter);
+    await backend.release(grant, 5_000);
+    await trial.checkExpiries();
+    await backend.evict(grant.claim.key);
+    await trial.checkExpiries();
+  });
+
+  it.each(modes)('are gone when nobody holds or waits any more in mode $mode', async (wish) => {
+    const { backend } = await trial.connect();
+    const first = await granted(backend, trial.claim(wish));
+    const waiter = trial.claim({ queue: true });
+    const place = await busy(backend, waiter);
+    await backend.release(first);
+    const second = await place.retry();
+    expect(second).toHaveProperty('fence');
+    await backend.abandon(waiter);
+    expect(await trial.names()).toEqual([]);
+  });
+
+  it('[41] last exactly as long as the longest lease of a group', async () => {
+    const { backend } = await trial.connect();
+    const long = await granted(backend, trial.claim({ mode: 'shared', ttlMs: 9_000 }));
+    await granted(backend, trial.claim({ mode: 'shared', ttlMs: 1_000 }));
+    const name = '{trial:key}';
+    for (const part of [':held', ':group'])
+      expect(await trial.admin.pttl(name + part)).toBeGreaterThan(8_000);
+    await backend.renew([{ ...long, claim: { ...long.claim, ttlMs: 30_000 } }]);
+    for (const part of [':held', ':group'])
+      expect(await trial.admin.pttl(name + part)).toBeGreaterThan(29_000);
+  });
+
+  it('[45] of one lock carry its name as their hash tag, so that a cluster keeps them in one slot', async () => {
+    const { backend } = await trial.connect();
+    await granted(backend, trial.claim({ mode: 'permits', of: 1 }));
+    const waiter = trial.claim({ queue: true });
+    await busy(backend, waiter);
+    const names = await trial.names();
+    expect(names).toEqual(['beat', 'group', 'held', 'line', 'of'].map((part) => `{trial:key}:${part}`));
+  });
+
+  it('remember the last fence once for all locks of a prefix', async () => {
+    const { backend } = await trial.connect();
+    for (let i = 0; i < 20; i++)
+      await backend.release(await granted(backend, trial.claim({ key: `trial:${i}` })));
+    expect(await trial.admin.keys('*')).toEqual(['{trial}:fence']);
+  });
+
+  it('[4] of locks whose names differ only in case or in special characters are distinct', async () => {
+    const { backend } = await trial.connect();
+    const keys = [
+      'trial:a',
+      'trial:A',
+      'trial:a:',
+      'trial:a:held',
+      'trial:a:line',
+      'trial:..',
+      'trial:/',
+      'trial:@-~_',
+    ];
+    for (const key of keys) await granted(backend, trial.claim({ key }));
+    const held = await Promise.all(keys.map((key) => backend.inspect(key)));
+    expect(held.map((snapshot) => snapshot?.holders.length)).toEqual(keys.map(() => 1));
+  });
+
+  it('[32] are listed by prefix, held or only waited for, and pattern characters mean themselves', async () => {
+    const { backend } = await trial.connect();
+    await granted(backend, trial.claim({ key: 'trial:a1' }));
+    await granted(backend, trial.claim({ key: 'trial:a2', mode: 'shared' }));
+    await granted(backend, trial.claim({ key: 'trial:b1' }));
+    await busy(backend, trial.claim({ key: 'trial:b1', queue: true }));
+    await granted(backend, trial.claim({ key: 'trial:a3', ttlMs: 60 }));
+    await busy(backend, trial.claim({ key: 'trial:a3', queue: true }));
+    await sleep(100);
+    const list = async (prefix: string): Promise<string[]> => {
+      const keys: string[] = [];
+      for await (const { key } of backend.list(prefix)) keys.push(key);
+      return keys.sort();
+    };
+    expect(await list('trial:a')).toEqual(['trial:a1', 'trial:a2', 'trial:a3']);
+    expect(await list('trial:')).toEqual(['trial:a1', 'trial:a2', 'trial:a3', 'trial:b1']);
+    for (const pattern of ['trial:*', 'trial:?', 'trial:[ab]', 'trial:\\'])
+      expect(await list(pattern)).toEqual([]);
+  });
+
+  it('[32] are listed completely, and once each, when there are many', async () => {
+    const { backend } = await trial.connect();
+    const keys = Array.from({ length: 1_500 }, (_, i) => `trial:${i}`);
+    await Promise.all(keys.map((key) => granted(backend, trial.claim({ key }))));
+    const listed: string[] = [];
+    for await (const { key } of backend.list('trial:')) listed.push(key);
+    expect(listed.sort()).toEqual(keys.sort());
+  });
+
+  it("[5] take the client's own key prefix, also when they are listed", async () => {
+    const { backend } = await trial.connect(redis(trial.server.url, { keyPrefix: 'app[1]:' }));
+    const grant = await granted(backend, trial.claim({ mode: 'shared' }));
+    expect(await trial.names()).toEqual(['app[1]:{trial:key}:group', 'app[1]:{trial:key}:held']);
+    const listed = [];
+    for await (const { key } of backend.list('trial:')) listed.push(key);
+    expect(listed).toEqual(['trial:key']);
+    expect(await backend.renew([grant])).toEqual(['renewed']);
+    expect(await backend.release(grant)).toBe('released');
+    expect(await trial.admin.keys('*')).toEqual(['app[1]:{trial}:fence']);
+  });
+});

@@ -1,0 +1,144 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Cluster, Redis } from 'ioredis';
+import type { LockBackend } from '../../lib/backends/lock-backend.js';
+import { redis, type RedisClient } from '../../lib/backends/redis/index.js';
+import { assertUsable, parseInfo } from '../../lib/backends/redis/redis-server-info.js';
+import { busy, failureOf, granted, RedisTrial, until } from '../support/redis-trial.js';
+
+describe('starting on a Redis server', () => {
+  let trial: RedisTrial;
+  beforeAll(async () => {
+    trial = await RedisTrial.open();
+  });
+  afterEach(() => trial.clear());
+  afterAll(() => trial.close());
+
+  const refusal = async (backend: LockBackend): Promise<string> => {
+    const { message, certainty } = await failureOf(trial.connect(backend));
+    expect(certainty).toBe('denied');
+    return message;
+  };
+
+  it('fails in a sentence when nobody listens there', async () => {
+    expect(await refusal(redis('redis://127.0.0.1:1'))).toBe(
+      'Redis at 127.0.0.1:1 cannot be reached (connect ECONNREFUSED 127.0.0.1:1): start it, or correct the address given to redis().',
+    );
+  });
+
+  it('fails in a sentence, without the password, when the password is wrong', async () => {
+    await trial.admin.call('ACL', 'SETUSER', 'ann', 'on', '>right', '~*', '&*', '+@all');
+    const message = await refusal(redis(`redis://ann:wr0ng@127.0.0.1:${trial.server.port}`));
+    expect(message).toContain('cannot be used: the user name or the password is wrong (WRONGPASS');
+    expect(message).not.toContain('wr0ng');
+  });
+
+  it('fails in a sentence when a password is missing', async () => {
+    await trial.admin.config('SET', 'requirepass', 'secret');
+    try {
+      expect(await refusal(redis(trial.server.url))).toContain(
+        'it wants a password: give one to redis() (NOAUTH',
+      );
+    } finally {
+      await trial.admin.config('SET', 'requirepass', '');
+    }
+  });
+
+  it('fails in a sentence when the user may not run scripts', async () => {
+    await trial.admin.call('ACL', 'SETUSER', 'bob', 'on', '>x', '~*', '&*', '+@all', '-@scripting');
+    const backend = redis(`redis://bob:x@127.0.0.1:${trial.server.port}`);
+    expect(await refusal(backend)).toContain("cannot be used: the user's ACL does not allow it (NOPERM");
+  });
+
+  it('fails in a sentence on a replica', async () => {
+    await trial.admin.call('REPLICAOF', '127.0.0.1', '1');
+    try {
+      expect(await refusal(redis(trial.server.url))).toContain(
+        'cannot be used: it is a replica, which takes no writes; give the address of the primary.',
+      );
+    } finally {
+      await trial.admin.call('REPLICAOF', 'NO', 'ONE');
+    }
+  });
+
+  it('fails within five seconds when the server does not answer', async () => {
+    trial.server.freeze();
+    const startMs = performance.now();
+    try {
+      expect(await refusal(redis(trial.server.url))).toContain(
+        'cannot be reached (no answer within 5000 ms)',
+      );
+      expect(performance.now() - startMs).toBeLessThan(7_500);
+    } finally {
+      trial.server.thaw();
+    }
+  });
+
+  it('refuses a Cluster client, Sentinels and a closed client', async () => {
+    const cluster = new Cluster([{ port: 1 }], { lazyConnect: true });
+    expect(await refusal(redis(cluster as unknown as RedisClient))).toContain('was given a Cluster client');
+    expect(await refusal(redis({ sentinels: [{ port: 1 }], name: 'x' }))).toContain(
+      'the address of Sentinels',
+    );
+    const closed = new Redis({ port: trial.server.port, lazyConnect: true });
+    await closed.connect();
+    closed.disconnect();
+    await until(() => closed.status === 'end', 'the end');
+    expect(await refusal(redis(closed))).toContain('the client that was handed in is closed');
+  });
+
+  it('refuses a node of a cluster, a Sentinel and a version that is too old', () => {
+    const check = (facts: object) => () => {
+      const all = { redis_version: '7.0.15', redis_mode: 'standalone', role: 'master', ...facts };
+      const text = Object.entries(all)
+        .map(([name, value]) => `${name}:${value}`)
+        .join('\r\n');
+      assertUsable(parseInfo(text), 'here');
+    };
+    expect(check({})).not.toThrow();
+    expect(check({ redis_version: '6.2.0' })).not.toThrow();
+    expect(check({ redis_version: '6.0.16' })).toThrow(
+      'Redis at here cannot be used: it is version 6.0.16, and 6.2 is',
+    );
+    expect(check({ redis_version: '5.0.14' })).toThrow('it is version 5.0.14');
+    expect(check({ redis_mode: 'cluster' })).toThrow('it is a node of a cluster');
+    expect(check({ redis_mode: 'sentinel' })).toThrow('it is a Sentinel');
+  });
+
+  it('reports that the server may throw locks away when its memory is full', async () => {
+    await trial.admin.config('SET', 'maxmemory', '1gb', 'maxmemory-policy', 'volatile-lru');
+    try {
+      const { reports } = await trial.connect();
+      expect(reports.map(({ message }) => message)).toEqual([
+        expect.stringContaining(
+          'may throw locks away when its memory is full (maxmemory-policy volatile-lru)',
+        ),
+      ]);
+    } finally {
+      await trial.admin.config('SET', 'maxmemory', '0', 'maxmemory-policy', 'noeviction');
+    }
+  });
+
+  it('reports that the user may not listen, and works without hints', async () => {
+    await trial.admin.call('ACL', 'SETUSER', 'eve', 'on', '>x', '~*', 'resetchannels', '+@all');
+    const { backend, reports } = await trial.connect(redis(`redis://eve:x@127.0.0.1:${trial.server.port}`));
+    expect(reports.map(({ message }) => message)).toEqual([
+      expect.stringContaining(
+        'does not let us listen to channels "interlock:*", so waiting falls back to polling',
+      ),
+    ]);
+    const holder = await granted(backend, trial.claim());
+    const place = await busy(backend, trial.claim({ queue: true }));
+    expect(await backend.release(holder)).toBe('released');
+    expect(await place.retry()).toHaveProperty('fence');
+  });
+
+  it('says before the start and after the stop that it is not running', async () => {
+    const backend = redis(trial.server.url);
+    expect((await failureOf(backend.claim(trial.claim()))).message).toContain('is not running');
+    await trial.connect(backend);
+    await backend.stop();
+    expect((await failureOf(backend.inspect('trial:key'))).message).toContain('is not running');
+    expect(await backend.nodes()).toMatchObject([{ state: 'down' }]);
+    await backend.stop();
+  });
+});
