@@ -1,7 +1,7 @@
 import { memory, MemoryServer } from 'nestjs-interlock';
 import { faulty, type FaultyBackend } from 'nestjs-interlock/testing';
-import { startReplica } from './replica.module.js';
-import type { GuardedSeatStore } from './seat-store.js';
+import { startReplica } from './replica.js';
+import type { GuardedSeatStore } from '../shop/seat-store.js';
 import type { Cleanup, Replica, Stage } from './stage.js';
 
 /** Three applications in this process. They share nothing but the store, and the lock server inside the process. */

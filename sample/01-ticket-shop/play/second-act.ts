@@ -1,9 +1,9 @@
 import { filter, firstValueFrom } from 'rxjs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buy } from './buyers.js';
-import type { Diary } from './diary.js';
-import type { GuardedSeatStore, Visit } from './seat-store.js';
-import { TTL_MS } from './shop.js';
+import type { Diary } from '../shop/diary.controller.js';
+import type { GuardedSeatStore, Visit } from '../shop/seat-store.js';
+import { TTL_MS } from '../shop/seats.service.js';
 import type { Accident, Replica } from './stage.js';
 
 /** The victim is in the midst of the payment then. */
