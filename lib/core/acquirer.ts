@@ -7,12 +7,12 @@ import type { Duration } from './duration.js';
 import { LockError, LockUnavailableError } from './errors.js';
 import type { LockEvents } from './events.js';
 import { packHandle, type HandlePart } from './handle.js';
-import { Hold, marginMs } from './hold.js';
+import { deadlineOf, Hold } from './hold.js';
 import { Keeper } from './keeper.js';
 import { HeldLease, type LeaseHost } from './lease.js';
 import { Line } from './line.js';
 import { ttlMsOf, type Terms } from './options.js';
-import { outcomeOf } from './outcome.js';
+import { Calls } from './outcome.js';
 import type { Refusal } from './refusal.js';
 import { Releaser } from './releaser.js';
 import type { ResolvedSettings } from './settings.js';
@@ -24,6 +24,7 @@ const ROLLBACK_MS = 40;
 export class Acquirer implements LeaseHost {
   private readonly lines = new Map<string, Line>();
   private readonly owners: OwnerMint;
+  private readonly calls: Calls;
   private readonly keeper: Keeper;
   private readonly debts: Debts;
   private readonly releaser: Releaser;
@@ -39,13 +40,16 @@ export class Acquirer implements LeaseHost {
   ) {
     const { clock, callTimeoutMs, identity } = settings;
     this.owners = new OwnerMint(identity);
-    this.debts = new Debts(clock, callTimeoutMs, events);
-    this.keeper = new Keeper(clock, backend, callTimeoutMs, (hold) => this.onLost(hold));
-    this.releaser = new Releaser(backend, clock, this.keeper, this.debts, events, callTimeoutMs);
+    this.calls = new Calls(clock, callTimeoutMs);
+    this.debts = new Debts(clock, this.calls, events);
+    this.keeper = new Keeper(clock, backend, this.calls, callTimeoutMs, (hold) => this.onLost(hold));
+    this.releaser = new Releaser(backend, clock, this.calls, this.keeper, this.debts, events, callTimeoutMs);
     this.arena = {
       clock,
       backend,
+      calls: this.calls,
       callTimeoutMs,
+      contenders: new Set(),
       abandon: (name, claim) => this.debts.owe(name, claim.ttlMs, () => backend.abandon(claim)),
       waits: (name) => events.observed && events.emit({ type: 'waiting', key: name }),
     };
@@ -68,11 +72,12 @@ export class Acquirer implements LeaseHost {
   /** Rejects the waiters, gives back what is held, and pays what is owed; bounded. */
   async close(): Promise<void> {
     this.state = 'closed';
-    const waiters = [...this.lines.values()].flatMap((line) => line.everybody);
-    for (const waiter of waiters) waiter.close();
+    // from the back, else each would send a claim as it moves up
+    for (const contender of [...this.arena.contenders].reverse()) contender.close();
     await Promise.all(this.keeper.all.map((hold) => this.releaser.revoke(hold)));
     this.keeper.stop();
     await this.debts.drain(this.settings.shutdownTimeoutMs);
+    this.calls.stop();
   }
 
   /**
@@ -88,11 +93,11 @@ export class Acquirer implements LeaseHost {
       for (const [key, name] of names) {
         let hold = terms.reentrant ? this.reenter(key, terms) : undefined;
         if (!hold) {
-          const spentMs = holds.length > 0 ? clock.now() - startMs : 0;
-          const verdict = await this.contend(key, name, terms, Math.max(0, terms.waitMs - spentMs));
-          const waitedMs = clock.now() - startMs;
-          if (verdict.kind !== 'granted') return await this.refuse(holds, { name, waitedMs, verdict });
-          hold = this.hold(name, verdict.grant, terms, verdict.uncertain, waitedMs);
+          const verdict = await this.contend(key, name, terms, holds.length > 0 ? startMs : undefined);
+          if (verdict.kind !== 'granted') {
+            return await this.refuse(holds, { name, waitedMs: clock.now() - startMs, verdict });
+          }
+          hold = this.hold(name, verdict.grant, terms, verdict.uncertain, startMs);
         }
         holds.push(hold);
         // else it was granted while the service closed, and nobody would look after it
@@ -106,11 +111,21 @@ export class Acquirer implements LeaseHost {
     return new HeldLease(this, holds as [Hold, ...Hold[]]);
   }
 
-  /** A lease on locks that were renewed, by a request sent at `sentAtMs`, for the owners of a handle. */
-  adopt(parts: readonly [HandlePart, ...HandlePart[]], sentAtMs: number, terms: Terms): HeldLease {
+  /**
+   * A lease on locks that were renewed, by a request sent at `sentAtMs`, for the owners of a handle. Undefined when
+   * the answer came too late: nobody would look after it, or not in time.
+   */
+  adopt(
+    parts: readonly [HandlePart, ...HandlePart[]],
+    sentAtMs: number,
+    terms: Terms,
+  ): HeldLease | undefined {
+    const nowMs = this.settings.clock.now();
+    const isOver = parts.some(({ grant }) => nowMs >= deadlineOf(sentAtMs, grant.claim.ttlMs));
+    if (isOver || this.state === 'closed') return undefined;
     const holds = parts.map(({ name, grant }) => {
       this.lineOf(grant.claim.key).granted();
-      return this.hold(name, { ...grant, sentAtMs }, terms, false, 0);
+      return this.hold(name, { ...grant, sentAtMs }, terms, false, sentAtMs);
     });
     return new HeldLease(this, holds as [Hold, ...Hold[]]);
   }
@@ -130,8 +145,7 @@ export class Acquirer implements LeaseHost {
   }
 
   releaseFailed(key: string, error: unknown): void {
-    if (!this.events.observed) return;
-    this.events.emit({
+    this.events.alert({
       type: 'release-failed',
       key,
       error: error instanceof Error ? error : new Error(String(error)),
@@ -139,6 +153,7 @@ export class Acquirer implements LeaseHost {
   }
 
   handleOf(holds: readonly Hold[]): string {
+    for (const hold of holds) hold.handedOver ||= !hold.renews;
     return packHandle(holds);
   }
 
@@ -147,43 +162,45 @@ export class Acquirer implements LeaseHost {
   }
 
   private async extend(hold: Hold, ttlMs: number): Promise<void> {
-    if (hold.renewal) await hold.renewal;
-    const before = hold.grant;
-    hold.grant = { ...before, claim: { ...before.claim, ttlMs } };
-    // should the answer be lost, the server may count the shorter time already
-    hold.deadlineMs = Math.min(hold.deadlineMs, this.settings.clock.now() + ttlMs - marginMs(ttlMs));
-    if (await this.keeper.renewNow(hold)) return;
+    if (await this.keeper.extend(hold, ttlMs)) return;
     if (hold.loss) throw hold.loss;
     if (hold.state === 'released')
       throw new LockError(`The lock "${hold.name}" was released meanwhile.`, { key: hold.name });
-    if (ttlMs > before.claim.ttlMs) hold.grant = before;
     throw new LockUnavailableError(
-      `The lock server did not confirm the extension of "${hold.name}"; the lease goes on as it was. Try again.`,
+      `The lock server did not confirm the extension of "${hold.name}"; the lease goes on by the shorter of the old and the new ttl. Try again.`,
       { key: hold.name },
     );
   }
 
-  private contend(key: string, name: string, terms: Terms, waitMs: number): Promise<Verdict> {
+  /** Several keys have one wait in common, which began at `startMs`. */
+  private contend(key: string, name: string, terms: Terms, startMs?: number): Promise<Verdict> {
     if (this.state !== 'open') return Promise.resolve({ kind: 'closed' });
+    const { signal } = terms;
+    if (signal?.aborted) return Promise.resolve({ kind: 'aborted', reason: signal.reason as unknown });
+    const nowMs = this.settings.clock.now();
+    const waitMs = startMs === undefined ? terms.waitMs : Math.max(0, startMs + terms.waitMs - nowMs);
     const claim = claimOf(key, this.owners.next(), terms, waitMs > 0);
-    return new Contender(this.arena, this.lineOf(key), name, claim, waitMs, terms.signal).run();
+    return new Contender(this.arena, this.lineOf(key), name, claim, nowMs, waitMs, signal).run();
   }
 
   private lineOf(key: string): Line {
     let line = this.lines.get(key);
     if (!line) {
-      line = new Line(() => this.lines.delete(key));
+      line = new Line(key, this.lines);
       this.lines.set(key, line);
     }
     return line;
   }
 
-  private hold(name: string, grant: Grant, terms: Terms, uncertain: boolean, waitedMs: number): Hold {
+  private hold(name: string, grant: Grant, terms: Terms, uncertain: boolean, startMs: number): Hold {
     const line = this.lineOf(grant.claim.key);
-    const hold = new Hold(name, grant, terms.renew, terms.minHoldMs, this.settings.clock, () => line.freed());
+    const hold = new Hold(name, grant, terms.renew, terms.minHoldMs, this.settings.clock, line);
     hold.uncertain = uncertain;
     this.keeper.add(hold);
-    if (this.events.observed) this.events.emit({ type: 'acquired', key: name, fence: grant.fence, waitedMs });
+    if (this.events.observed) {
+      const waitedMs = this.settings.clock.now() - startMs;
+      this.events.emit({ type: 'acquired', key: name, fence: grant.fence, waitedMs });
+    }
     return hold;
   }
 
@@ -224,16 +241,16 @@ export class Acquirer implements LeaseHost {
 
   private async rollBack(holds: readonly Hold[]): Promise<void> {
     if (holds.length === 0) return;
-    await outcomeOf(this.settings.clock, ROLLBACK_MS, () => this.releaser.releaseAll(holds));
+    await this.calls.outcome(() => this.releaser.releaseAll(holds), ROLLBACK_MS);
   }
 
   private onLost(hold: Hold): void {
     hold.end();
     const { loss, grant } = hold;
-    if (loss && this.events.observed) {
-      this.events.emit({ type: 'lost', key: hold.name, fence: grant.fence, reason: loss.reason });
+    if (loss) {
+      this.events.alert({ type: 'lost', key: hold.name, fence: grant.fence, reason: loss.reason });
     }
-    // silence proves nothing: the server may keep it for us still
-    if (loss?.reason === 'silent') this.releaser.oweAbandon(hold);
+    // silence proves nothing: the server may keep it for us still; and it should, for whoever has the handle
+    if (loss?.reason === 'silent' && !hold.handedOver) this.releaser.oweAbandon(hold);
   }
 }

@@ -45,24 +45,37 @@ class SystemTimer implements Timer {
   }
 }
 
+/** The wall clock counts whole milliseconds; only what it gains beyond its grain is time. */
+const GRAIN_MS = 5;
+
+/** How far the wall clock is ahead of the monotonic one, from the start of the process. */
+function leadOfWallMs(monotonicMs: number): number {
+  return Date.now() - performance.timeOrigin - monotonicMs;
+}
+
+/** Of the process, not of an instance, so that all instances agree. */
+const suspension = { totalMs: 0, leadMs: leadOfWallMs(performance.now()) };
+
 /**
- * The machine's clock: the larger of what the monotonic clock and the wall clock say has passed since start.
- * The monotonic clock stands still while a machine is suspended, so alone it would let a lease outlive the
- * server's; the wall clock can be set back, so alone it would do the same. Taking the larger one errs only
- * towards giving a lease up too early.
+ * The machine's clock: the monotonic one, and whatever the wall clock gained on it. The monotonic clock stands
+ * still while a machine is suspended, so alone it would let a lease outlive the server's; the wall clock can be
+ * set back, so alone it would do the same, and so would the larger of the two after a leap forward that is
+ * corrected later. What was gained once is kept, which errs only towards giving a lease up too early.
  */
 export class SystemClock implements Clock {
-  private readonly wallOriginMs = Date.now();
-  private readonly monotonicOriginMs = performance.now();
-  private latestMs = 0;
-
   now(): number {
-    const elapsedMs = Math.max(performance.now() - this.monotonicOriginMs, Date.now() - this.wallOriginMs);
-    if (elapsedMs > this.latestMs) this.latestMs = elapsedMs;
-    return this.latestMs;
+    const monotonicMs = performance.now();
+    const leadMs = leadOfWallMs(monotonicMs);
+    const gainedMs = leadMs - suspension.leadMs;
+    if (gainedMs > GRAIN_MS) suspension.totalMs += gainedMs;
+    if (gainedMs > GRAIN_MS || gainedMs < 0) suspension.leadMs = leadMs;
+    return monotonicMs + suspension.totalMs;
   }
 
   setTimer(callback: () => void, delayMs: number, background = false): Timer {
     return new SystemTimer(callback, delayMs, background);
   }
 }
+
+/** The one that is used unless another is given. */
+export const systemClock: Clock = new SystemClock();

@@ -1,4 +1,4 @@
-import type { Certainty } from '../backends/backend-error.js';
+import { BackendError, type Certainty } from '../backends/backend-error.js';
 import {
   isGrant,
   type Busy,
@@ -7,10 +7,11 @@ import {
   type LockBackend,
   type Place,
 } from '../backends/lock-backend.js';
+import { forgetAbort, onceAborted } from './abort.js';
 import type { Clock, Timer } from './clock.js';
-import { marginMs } from './hold.js';
+import { deadlineOf } from './hold.js';
 import type { Line, LineMember } from './line.js';
-import { outcomeOf, type Outcome } from './outcome.js';
+import type { Calls, Failure, Outcome } from './outcome.js';
 
 /** What a wish for one key came to. */
 export type Verdict =
@@ -24,7 +25,10 @@ export type Verdict =
 export interface Arena {
   readonly clock: Clock;
   readonly backend: LockBackend;
+  readonly calls: Calls;
   readonly callTimeoutMs: number;
+  /** All that wait for an answer. */
+  readonly contenders: Set<Contender>;
   /** Something of that claim may be left on the server. */
   abandon(name: string, claim: Claim): void;
   /** The server said that it has to wait; told once a wish. */
@@ -38,11 +42,18 @@ const LONGEST_BACKOFF_MS = 1_000;
 /** No asking again faster than this without a hint. */
 const SHORTEST_PAUSE_MS = 5;
 
+const RUBBISH: Failure = {
+  ok: false,
+  certainty: 'unknown',
+  error: new BackendError('the lock backend answered neither with a grant nor with a place', 'unknown'),
+};
+
 /**
  * One wish for one key, until it is granted or given up: claim, take a place, and ask again at each hint, at
  * the holder's expiry and at the poll interval. A hint is never trusted; an answer of the server decides.
  */
 export class Contender implements LineMember {
+  failure: Failure | undefined;
   private resolve!: (verdict: Verdict) => void;
   private settled = false;
   private inFlight = false;
@@ -52,7 +63,6 @@ export class Contender implements LineMember {
   private beside = false;
   private uncertain = false;
   private place: Place | undefined;
-  private failure: { certainty: Certainty; error: Error } | undefined;
   private answered = false;
   private backoffMs = FIRST_BACKOFF_MS;
   private deadlineTimer: Timer | undefined;
@@ -64,10 +74,11 @@ export class Contender implements LineMember {
     private readonly line: Line,
     private readonly name: string,
     public claim: Claim,
+    startMs: number,
     private readonly waitMs: number,
     private readonly signal: AbortSignal | undefined,
   ) {
-    this.deadlineMs = arena.clock.now() + waitMs;
+    this.deadlineMs = startMs + waitMs;
   }
 
   /** True once the server said that it has to wait. */
@@ -75,12 +86,15 @@ export class Contender implements LineMember {
     return this.answered;
   }
 
+  get busy(): Busy | undefined {
+    return this.place?.busy;
+  }
+
   /** Never rejects. */
   run(): Promise<Verdict> {
-    if (this.signal?.aborted)
-      return Promise.resolve({ kind: 'aborted', reason: this.signal.reason as unknown });
-    this.signal?.addEventListener('abort', this.onAbort, { once: true });
-    this.line.enter(this);
+    if (this.signal) onceAborted(this.signal, this.onAbort);
+    this.line.enter();
+    this.arena.contenders.add(this);
     return new Promise((resolve) => {
       this.resolve = resolve;
       this.enter();
@@ -98,22 +112,28 @@ export class Contender implements LineMember {
     if (!this.place || (this.place.busy.ahead ?? 0) === 0) this.attempt();
   }
 
+  /** The service is closing. */
   close(): void {
     this.conclude({ kind: 'closed' });
   }
 
   private enter(): void {
     if (this.waitMs === 0) return this.attempt();
-    if (this.waitMs < Infinity) {
-      this.deadlineTimer = this.arena.clock.setTimer(this.onDeadline, this.waitMs);
-    }
     if (this.line.admitsBeside(this.claim)) {
       this.beside = true;
       this.claim = { ...this.claim, queue: false };
       this.attempt();
     } else {
       this.line.join(this);
+      if (!this.inFlight) this.armDeadline();
     }
+  }
+
+  /** Once it is certain to wait: most wishes are granted by the first answer, which has a limit of its own. */
+  private armDeadline(): void {
+    if (this.deadlineTimer || this.settled || this.waitMs === Infinity) return;
+    const leftMs = this.deadlineMs - this.arena.clock.now();
+    this.deadlineTimer = this.arena.clock.setTimer(this.onDeadline, leftMs);
   }
 
   private readonly attempt = (): void => {
@@ -125,15 +145,17 @@ export class Contender implements LineMember {
     this.retryTimer?.clear();
     this.inFlight = true;
     this.hinted = false;
-    const { clock, backend } = this.arena;
+    const { backend, calls } = this.arena;
     const { place, claim } = this;
     const call = (): Promise<Grant | Place> => (place ? place.retry() : backend.claim(claim));
-    void outcomeOf(clock, this.timeoutMs(), call).then(this.onOutcome);
+    void calls.outcome(call, this.timeoutMs()).then(this.onOutcome);
   };
 
   private timeoutMs(): number {
     const { callTimeoutMs, clock } = this.arena;
     if (this.waitMs === 0) return callTimeoutMs;
+    // not yet past its very first call, so all of its time is left
+    if (!this.deadlineTimer && this.waitMs + GRACE_MS >= callTimeoutMs) return callTimeoutMs;
     return Math.max(1, Math.min(callTimeoutMs, this.deadlineMs + GRACE_MS - clock.now()));
   }
 
@@ -141,6 +163,7 @@ export class Contender implements LineMember {
     this.inFlight = false;
     if (this.settled) return;
     if (!outcome.ok) return this.onFailure(outcome);
+    if (!isAnswer(outcome.value)) return this.onFailure(RUBBISH);
     this.failure = undefined;
     this.backoffMs = FIRST_BACKOFF_MS;
     if (isGrant(outcome.value)) this.onGrant(outcome.value);
@@ -149,7 +172,7 @@ export class Contender implements LineMember {
 
   private onGrant(grant: Grant): void {
     const { ttlMs } = grant.claim;
-    if (this.arena.clock.now() < grant.sentAtMs + ttlMs - marginMs(ttlMs)) {
+    if (this.arena.clock.now() < deadlineOf(grant.sentAtMs, ttlMs)) {
       this.conclude({ kind: 'granted', grant, uncertain: this.uncertain });
       return;
     }
@@ -166,6 +189,7 @@ export class Contender implements LineMember {
       this.place = place;
       return this.onDeadline();
     }
+    this.armDeadline();
     if (this.beside) return this.fallIn();
     this.place = place;
     place.onHint(this.attempt);
@@ -181,11 +205,12 @@ export class Contender implements LineMember {
     this.line.join(this);
   }
 
-  private onFailure(failure: { certainty: Certainty; error: Error }): void {
+  private onFailure(failure: Failure): void {
     this.failure = failure;
     if (failure.certainty === 'unknown') this.uncertain = true;
     const isOver = this.arena.clock.now() >= this.deadlineMs;
-    if (this.waitMs === 0 || isOver) return this.conclude({ kind: 'unavailable', ...failure });
+    if (this.waitMs === 0 || isOver) return this.concludeUnavailable(failure);
+    this.armDeadline();
     if (this.beside) return this.fallIn();
     this.retryIn(this.backoffMs);
     this.backoffMs = Math.min(LONGEST_BACKOFF_MS, this.backoffMs * 2);
@@ -199,26 +224,39 @@ export class Contender implements LineMember {
   private readonly onDeadline = (): void => {
     // a first claim whose answer is due any moment gets its grace: that answer says why
     if (this.inFlight && !this.answered && !this.failure) return;
-    if (this.failure) this.conclude({ kind: 'unavailable', ...this.failure });
-    else this.conclude({ kind: 'busy', busy: this.place?.busy ?? {} });
+    const failure = this.failure ?? this.line.news?.failure;
+    if (failure) this.concludeUnavailable(failure);
+    else this.conclude({ kind: 'busy', busy: this.busy ?? this.line.news?.busy ?? {} });
   };
 
   private readonly onAbort = (): void => {
     this.conclude({ kind: 'aborted', reason: this.signal?.reason as unknown });
   };
 
+  private concludeUnavailable({ certainty, error }: Failure): void {
+    this.conclude({ kind: 'unavailable', certainty, error });
+  }
+
   private conclude(verdict: Verdict): void {
     if (this.settled) return;
     this.settled = true;
     this.deadlineTimer?.clear();
     this.retryTimer?.clear();
-    this.signal?.removeEventListener('abort', this.onAbort);
+    if (this.signal) forgetAbort(this.signal, this.onAbort);
     if (verdict.kind === 'granted') {
       this.line.granted();
     } else if (this.inFlight || this.uncertain || this.place) {
       this.arena.abandon(this.name, this.claim);
     }
+    this.arena.contenders.delete(this);
     this.line.leave(this);
     this.resolve(verdict);
   }
+}
+
+/** Backends may be anybody's. */
+function isAnswer(value: Partial<Grant & Place> | null | undefined): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if (typeof value.fence === 'bigint') return true;
+  return typeof value.retry === 'function' && typeof value.onHint === 'function' && Boolean(value.busy);
 }

@@ -1,8 +1,10 @@
 import type { Clock, Timer } from './clock.js';
 import type { LockEvents } from './events.js';
-import { outcomeOf } from './outcome.js';
+import type { Calls } from './outcome.js';
 
 const SIDE_BY_SIDE = 32;
+/** Of those that failed before, so many are enough to find out whether the server still fails. */
+const PROBES = 4;
 const MOST_DEBTS = 10_000;
 const FIRST_BACKOFF_MS = 50;
 const LONGEST_BACKOFF_MS = 2_000;
@@ -12,22 +14,30 @@ interface Debt {
   /** After that the server has forgotten it by itself. */
   readonly untilMs: number;
   readonly pay: () => Promise<unknown>;
+  /** The round in which it was tried last. */
+  round: number;
 }
 
 /**
  * What may have been left behind on the server: an acquisition or a release whose outcome is unknown. Each
  * is cleaned up in the background until that succeeds, or until the ttl has done it.
+ *
+ * A new debt is tried at once, whatever else fails: another shard, or another key, may be well. What fails is
+ * tried again in rounds with growing pauses between them, each debt once a round.
  */
 export class Debts {
+  /** To be tried; those that failed in this round are behind the others. */
   private readonly owed = new Set<Debt>();
   private readonly inFlight = new Set<Debt>();
+  private round = 0;
   private backoffMs = 0;
   private timer: Timer | undefined;
+  private closed = false;
   private readonly settled: (() => void)[] = [];
 
   constructor(
     private readonly clock: Clock,
-    private readonly callTimeoutMs: number,
+    private readonly calls: Calls,
     private readonly events: LockEvents,
   ) {}
 
@@ -35,19 +45,15 @@ export class Debts {
     return this.owed.size + this.inFlight.size;
   }
 
-  /** Starts paying at once; while the server fails, one attempt each back-off. */
   owe(key: string, lastsMs: number, pay: () => Promise<unknown>): void {
-    if (this.owed.size >= MOST_DEBTS) {
-      for (const oldest of this.owed) {
-        this.forgive(oldest);
-        break;
-      }
-    }
-    this.owed.add({ key, untilMs: this.clock.now() + lastsMs, pay });
-    if (this.backoffMs === 0) this.payMore();
+    if (this.closed) return;
+    const debt: Debt = { key, untilMs: this.clock.now() + lastsMs, pay, round: this.round };
+    if (this.inFlight.size < SIDE_BY_SIDE) return void this.pay(debt);
+    debt.round = -1;
+    this.queue(debt);
   }
 
-  /** Resolves when nothing is owed any more, or after `limitMs`. */
+  /** Resolves when nothing is owed any more, or after `limitMs`; what is left then is left to the ttl. */
   async drain(limitMs: number): Promise<void> {
     if (this.size > 0) {
       await new Promise<void>((resolve) => {
@@ -56,42 +62,68 @@ export class Debts {
           timer.clear();
           resolve();
         });
+        this.startRound(SIDE_BY_SIDE);
       });
     }
+    this.closed = true;
     this.timer?.clear();
     this.owed.clear();
   }
 
-  private payMore(): void {
+  private startRound(most: number): void {
     this.timer?.clear();
     this.timer = undefined;
+    this.round++;
+    const nowMs = this.clock.now();
+    for (const debt of this.owed) if (nowMs >= debt.untilMs) this.forgive(debt);
+    this.payMore(most);
+  }
+
+  /** Tries those whose turn in this round has not been, up to so many side by side. */
+  private payMore(most: number): void {
     for (const debt of this.owed) {
-      if (this.inFlight.size >= SIDE_BY_SIDE) return;
+      if (debt.round === this.round || this.inFlight.size >= most) break;
       this.owed.delete(debt);
-      if (this.clock.now() >= debt.untilMs) this.forgive(debt);
-      else void this.pay(debt);
-      // while the server fails, one is enough to find out whether it still does
-      if (this.backoffMs > 0) return;
+      debt.round = this.round;
+      void this.pay(debt);
     }
+    if (this.owed.size > 0 && this.inFlight.size === 0) this.pause();
     this.tellIfSettled();
   }
 
   private async pay(debt: Debt): Promise<void> {
     this.inFlight.add(debt);
-    const outcome = await outcomeOf(this.clock, this.callTimeoutMs, debt.pay);
+    const outcome = await this.calls.outcome(debt.pay);
     this.inFlight.delete(debt);
     if (outcome.ok) {
       this.backoffMs = 0;
       if (this.events.observed) this.events.emit({ type: 'cleanup-paid', key: debt.key });
-      this.payMore();
+      this.payMore(SIDE_BY_SIDE);
     } else {
-      this.owed.add(debt);
-      this.backoffMs = Math.min(LONGEST_BACKOFF_MS, Math.max(FIRST_BACKOFF_MS, this.backoffMs * 2));
-      this.timer ??= this.clock.setTimer(() => this.payMore(), this.backoffMs, true);
       if (this.events.observed) {
         this.events.emit({ type: 'cleanup-owed', key: debt.key, error: outcome.error });
       }
+      if (this.closed) return;
+      this.queue(debt);
+      this.pause();
     }
+  }
+
+  private queue(debt: Debt): void {
+    if (this.owed.size >= MOST_DEBTS) {
+      for (const oldest of this.owed) {
+        this.forgive(oldest);
+        break;
+      }
+    }
+    this.owed.add(debt);
+  }
+
+  /** Until the next round, longer after each that did not pay anything. */
+  private pause(): void {
+    if (this.timer) return;
+    this.backoffMs = Math.min(LONGEST_BACKOFF_MS, Math.max(FIRST_BACKOFF_MS, this.backoffMs * 2));
+    this.timer = this.clock.setTimer(() => this.startRound(PROBES), this.backoffMs, true);
   }
 
   private forgive(debt: Debt): void {
@@ -101,6 +133,7 @@ export class Debts {
 
   private tellIfSettled(): void {
     if (this.size > 0) return;
+    this.backoffMs = 0;
     for (const tell of this.settled.splice(0)) tell();
   }
 }

@@ -26,6 +26,8 @@ export type LockEvent =
 
 /** The events of one service. Whoever listens cannot harm it. */
 export class LockEvents {
+  /** Whoever keeps the log; never throws. */
+  onAlert: ((event: LockEvent) => void) | undefined;
   private readonly subject = new Subject<LockEvent>();
   readonly stream: Observable<LockEvent> = this.subject.asObservable();
 
@@ -36,6 +38,12 @@ export class LockEvents {
 
   emit(event: LockEvent): void {
     this.subject.next(event);
+  }
+
+  /** Like `emit`, for what somebody should hear of though nobody listens. */
+  alert(event: LockEvent): void {
+    this.onAlert?.(event);
+    if (this.observed) this.subject.next(event);
   }
 
   complete(): void {

@@ -59,12 +59,18 @@ function parse(handle: unknown): unknown[] {
   throw notAHandle();
 }
 
+const MODES: ReadonlySet<unknown> = new Set<LockMode>(['exclusive', 'shared', 'permits']);
+/** The characters of owners, see `Claim`: what is in a handle goes to the server as it is. */
+const OWNER = /^[A-Za-z0-9_.:/@~-]{1,128}$/;
+
 function isPacked(part: unknown): part is Packed {
   if (!Array.isArray(part)) return false;
   const [name, key, owner, mode, take, of, ttlMs, fence] = part as unknown[];
   return (
-    [name, key, owner, mode, fence].every((text) => typeof text === 'string') &&
-    [take, of, ttlMs].every((number) => Number.isInteger(number)) &&
+    [name, key, owner, fence].every((text) => typeof text === 'string') &&
+    OWNER.test(String(owner)) &&
+    MODES.has(mode) &&
+    [take, of, ttlMs].every((number) => Number.isInteger(number) && Number(number) >= 0) &&
     /^\d+$/.test(String(fence))
   );
 }

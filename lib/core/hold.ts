@@ -2,13 +2,16 @@ import type { Grant } from '../backends/lock-backend.js';
 import type { Clock } from './clock.js';
 import { LockLostError, type LossReason } from './errors.js';
 
-/** Clocks may run at rates that differ by this much, and timers have a grain. */
+/**
+ * How much earlier than the server we take a lease to be over: clocks may run at rates that differ by this much, and
+ * timers have a grain.
+ */
 const DRIFT_RATE = 0.01;
 const DRIFT_MS = 2;
 
-/** How much earlier than the server we take a lease of this length to be over. */
-export function marginMs(ttlMs: number): number {
-  return ttlMs * DRIFT_RATE + DRIFT_MS;
+/** Until when we may believe in a lease that was asked for by a request sent at `sentAtMs`. */
+export function deadlineOf(sentAtMs: number, ttlMs: number): number {
+  return sentAtMs + ttlMs - (ttlMs * DRIFT_RATE + DRIFT_MS);
 }
 
 /**
@@ -24,14 +27,17 @@ export class Hold {
   /** By the local clock; from before the send of the last request that was confirmed. */
   deadlineMs = 0;
   renewAtMs = 0;
-  confirmations = 0;
   /** The renewal in flight; it never rejects. */
-  renewal: Promise<void> | undefined;
+  renewal: Promise<unknown> | undefined;
+  /** Somebody wanted to know whether it is still ours while a renewal was in flight. */
+  doubted = false;
+  /** True when somebody else may go on with it by its handle, and nobody here keeps it alive. */
+  handedOver = false;
   /** True when a claim of this owner may still be on its way to the server. */
   uncertain = false;
 
   private controller: AbortController | undefined;
-  private readonly lossListeners: (() => void)[] = [];
+  private lossListeners: (() => void)[] | undefined;
 
   constructor(
     readonly name: string,
@@ -39,23 +45,22 @@ export class Hold {
     readonly renews: boolean,
     readonly minHoldMs: number,
     private readonly clock: Clock,
-    private onEnd: (() => void) | undefined,
+    private line: { freed(): void } | undefined,
   ) {
     this.confirm(grant.sentAtMs);
   }
 
   /** The key is on its way back: tells, once, those of this process who wait for it. */
   end(): void {
-    const { onEnd } = this;
-    this.onEnd = undefined;
-    onEnd?.();
+    const { line } = this;
+    this.line = undefined;
+    line?.freed();
   }
 
   /** The server confirmed the lease by the answer to a request that was sent at `sentAtMs`. */
   confirm(sentAtMs: number): void {
     const { ttlMs } = this.grant.claim;
-    this.confirmations++;
-    this.deadlineMs = sentAtMs + ttlMs - marginMs(ttlMs);
+    this.deadlineMs = deadlineOf(sentAtMs, ttlMs);
     this.renewAtMs = this.renews ? sentAtMs + ttlMs / 3 : Infinity;
   }
 
@@ -87,7 +92,7 @@ export class Hold {
   }
 
   onLoss(listener: () => void): void {
-    this.lossListeners.push(listener);
+    (this.lossListeners ??= []).push(listener);
   }
 
   /** Marks the loss and tells everybody. False when it is not held any more anyway. */
@@ -100,7 +105,7 @@ export class Hold {
       fence: this.grant.fence,
     });
     this.controller?.abort(this.loss);
-    for (const listener of this.lossListeners) listener();
+    for (const listener of this.lossListeners ?? []) listener();
     return true;
   }
 }

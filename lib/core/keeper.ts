@@ -1,8 +1,8 @@
-import type { LockBackend, RenewOutcome } from '../backends/lock-backend.js';
+import type { Grant, LockBackend, RenewOutcome } from '../backends/lock-backend.js';
 import type { Clock, Timer } from './clock.js';
 import type { LossReason } from './errors.js';
-import type { Hold } from './hold.js';
-import { outcomeOf } from './outcome.js';
+import { deadlineOf, type Hold } from './hold.js';
+import type { Calls } from './outcome.js';
 
 /** No renewal is repeated faster than this, however tiny the ttl. */
 const SHORTEST_PAUSE_MS = 10;
@@ -21,6 +21,7 @@ export class Keeper {
   constructor(
     private readonly clock: Clock,
     private readonly backend: LockBackend,
+    private readonly calls: Calls,
     private readonly callTimeoutMs: number,
     private readonly onLost: (hold: Hold, reason: LossReason) => void,
   ) {}
@@ -38,10 +39,12 @@ export class Keeper {
     this.wakeBy(hold.dueAtMs);
   }
 
-  /** From here on the hold is not renewed any more; one renewal may still be in flight. */
+  /**
+   * From here on the hold is not renewed any more; one renewal may still be in flight. The timer stays: it
+   * will find nothing to do, which is cheaper than to set it anew for each short lease.
+   */
   remove(hold: Hold): void {
     this.holds.delete(hold);
-    if (this.holds.size === 0) this.disarm();
   }
 
   /** Marks a hold as lost, once. */
@@ -52,15 +55,30 @@ export class Keeper {
 
   /** Finds out at once, by renewing, whether these are still held. */
   doubt(suspect: (hold: Hold) => boolean): void {
-    const batch = [...this.holds].filter((hold) => !hold.renewal && suspect(hold));
+    const suspects = [...this.holds].filter(suspect);
+    // the answer to a renewal in flight may be older than the doubt
+    for (const hold of suspects) hold.doubted = hold.renewal !== undefined;
+    const batch = suspects.filter((hold) => !hold.renewal);
     if (batch.length > 0) void this.renew(batch);
   }
 
-  /** Renews one hold now. True when the server confirmed it; else the hold's state tells more. */
-  async renewNow(hold: Hold): Promise<boolean> {
-    const before = hold.confirmations;
-    if (hold.state === 'held') await this.renew([hold]);
-    return hold.confirmations > before;
+  /**
+   * Sets the lease to another length, at once. True when the server confirmed it; else the hold's state tells
+   * more, and one that is still held goes on by the shorter of the two.
+   */
+  async extend(hold: Hold, ttlMs: number): Promise<boolean> {
+    // again and again: somebody else may have waited for the same renewal
+    while (hold.renewal) await hold.renewal;
+    if (hold.state !== 'held') return false;
+    const { claim } = hold.grant;
+    const extended: Grant = { ...hold.grant, claim: { ...claim, ttlMs } };
+    if (ttlMs < claim.ttlMs) {
+      // should the answer be lost, the server may count the shorter time already, or later on
+      hold.grant = extended;
+      hold.deadlineMs = Math.min(hold.deadlineMs, deadlineOf(this.clock.now(), ttlMs));
+    }
+    const [answer] = await this.renew([hold], [extended]);
+    return answer === 'renewed' && hold.state === 'held';
   }
 
   stop(): void {
@@ -100,27 +118,39 @@ export class Keeper {
     if (nextMs < Infinity) this.wakeBy(Math.max(nextMs, nowMs + 1));
   }
 
-  private renew(batch: readonly Hold[]): Promise<void> {
-    const renewal = this.send(batch);
+  private renew(
+    batch: readonly Hold[],
+    grants: readonly Grant[] = batch.map((hold) => hold.grant),
+  ): Promise<readonly RenewOutcome[]> {
+    const renewal = this.send(batch, grants);
     for (const hold of batch) hold.renewal = renewal;
     return renewal;
   }
 
-  private async send(batch: readonly Hold[]): Promise<void> {
+  private async send(batch: readonly Hold[], grants: readonly Grant[]): Promise<readonly RenewOutcome[]> {
     const sentAtMs = this.clock.now();
-    const grants = batch.map((hold) => hold.grant);
-    const outcome = await outcomeOf(this.clock, this.timeoutMs(batch), () => this.backend.renew(grants));
+    let waits = true;
+    const call = async (): Promise<readonly RenewOutcome[]> => {
+      const answers = answersOf(await this.backend.renew(grants));
+      if (!waits) batch.forEach((hold, index) => settleLate(hold, grants[index], answers[index], sentAtMs));
+      return answers;
+    };
+    const outcome = await this.calls.outcome(call, this.timeoutMs(batch));
+    waits = false;
+    const answers = outcome.ok ? outcome.value : [];
     batch.forEach((hold, index) => {
       hold.renewal = undefined;
-      const answer: RenewOutcome = (outcome.ok ? outcome.value[index] : undefined) ?? 'unknown';
-      this.settle(hold, grants[index] === hold.grant ? answer : 'unknown', sentAtMs);
+      this.settle(hold, grants[index] ?? hold.grant, answers[index] ?? 'unknown', sentAtMs);
     });
+    if (batch.some((hold) => hold.doubted)) this.doubt((hold) => hold.doubted);
+    return answers;
   }
 
-  private settle(hold: Hold, answer: RenewOutcome, sentAtMs: number): void {
+  private settle(hold: Hold, grant: Grant, answer: RenewOutcome, sentAtMs: number): void {
     if (hold.state !== 'held') return;
     if (answer === 'gone') return this.lose(hold, 'gone');
     if (answer === 'renewed') {
+      hold.grant = grant;
       hold.confirm(sentAtMs);
     } else if (hold.renews) {
       const pauseMs = Math.max(SHORTEST_PAUSE_MS, hold.grant.claim.ttlMs / 12);
@@ -135,6 +165,25 @@ export class Keeper {
     for (const hold of batch) timeoutMs = Math.min(timeoutMs, hold.grant.claim.ttlMs / 4);
     return Math.max(SHORTEST_PAUSE_MS, timeoutMs);
   }
+}
+
+/** Whatever else a backend answers proves nothing. */
+function answersOf(value: unknown): readonly RenewOutcome[] {
+  return Array.isArray(value) ? (value as RenewOutcome[]) : [];
+}
+
+/**
+ * An answer that came after we had given up waiting for it, and asked again: on a slow server each of them may be
+ * late. What it confirms, it confirms from when it was asked for; whatever else it says, the next answer will.
+ */
+function settleLate(
+  hold: Hold,
+  grant: Grant | undefined,
+  answer: RenewOutcome | undefined,
+  sentAtMs: number,
+): void {
+  if (hold.state !== 'held' || answer !== 'renewed' || hold.grant !== grant) return;
+  hold.deadlineMs = Math.max(hold.deadlineMs, deadlineOf(sentAtMs, grant.claim.ttlMs));
 }
 
 /** Renewing a little early costs nothing, and lets leases that were taken at different times share a batch. */

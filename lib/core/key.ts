@@ -40,6 +40,10 @@ export function canonicalKeys(prefix: string, keys: unknown): Map<string, string
   if (!Array.isArray(keys))
     throw new LockKeyError(`A lock's key is a text or a list of texts, and this one is ${show(keys)}.`);
   if (keys.length === 0) throw new LockKeyError('The list of keys is empty; name at least one.');
-  const pairs = keys.map((key: unknown): [string, string] => [canonicalKey(prefix, key), key as string]);
+  // not keys.map, which would leave the holes of a list as they are
+  const pairs = Array.from(keys, (key: unknown): [string, string] => [
+    canonicalKey(prefix, key),
+    key as string,
+  ]);
   return new Map(pairs.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
 }

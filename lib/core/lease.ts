@@ -32,7 +32,8 @@ export interface Lease {
    * Sets the remaining lease to `ttl` from now, and renewals to the same.
    *
    * @throws LockLostError when a lock was lost
-   * @throws LockUnavailableError when the server did not confirm it; the lease goes on as it was
+   * @throws LockUnavailableError when the server did not confirm it; the lease goes on, by the shorter
+   *   of the old and the new ttl
    */
   extend(ttl: Duration): Promise<void>;
   /**
@@ -43,7 +44,11 @@ export interface Lease {
    *   and free at its ttl at the latest
    */
   release(): Promise<boolean>;
-  /** A text by which `LockService.adopt`, also in another process, goes on with these locks. */
+  /**
+   * A text by which `LockService.adopt`, also in another process, goes on with these locks. When this lease was
+   * acquired with `renew: false`, they are in the hands of whoever has the text from now on: neither its end
+   * here nor a shutdown gives them back, only their ttl does.
+   */
   handle(): string;
   /** Releases, for `await using`; never throws: what fails is in `events$`. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -61,7 +66,6 @@ export interface LeaseHost {
 
 /** The lease that the service hands out: a share of one or more holds. */
 export class HeldLease implements Lease {
-  readonly keys: readonly string[];
   readonly key: string;
   private released: Promise<boolean> | undefined;
   private controller: AbortController | undefined;
@@ -70,8 +74,11 @@ export class HeldLease implements Lease {
     private readonly host: LeaseHost,
     private readonly holds: readonly [Hold, ...Hold[]],
   ) {
-    this.keys = holds.map((hold) => hold.name);
     this.key = holds[0].name;
+  }
+
+  get keys(): readonly string[] {
+    return this.holds.map((hold) => hold.name);
   }
 
   get holdsByKey(): ReadonlyMap<string, Hold> {

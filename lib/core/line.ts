@@ -1,4 +1,5 @@
-import type { Claim } from '../backends/lock-backend.js';
+import type { Busy, Claim } from '../backends/lock-backend.js';
+import type { Failure } from './outcome.js';
 
 /**
  * While this process holds the key itself, the next of its callers waits so long before it takes a place in
@@ -12,12 +13,13 @@ export interface LineMember {
   readonly claim: Claim;
   /** True once the server said that it has to wait. */
   readonly waits: boolean;
+  /** Who is in the way, by the last answer; and why the last call failed, if it did. */
+  readonly busy: Busy | undefined;
+  readonly failure: Failure | undefined;
   /** It is the head now: it may talk to the server, after that delay. */
   takeTurn(delayMs: number): void;
   /** This process freed the key. */
   hintFromHere(): void;
-  /** The service is closing. */
-  close(): void;
 }
 
 /**
@@ -25,26 +27,22 @@ export interface LineMember {
  * ten thousand local waiters are one there.
  */
 export class Line {
-  /** Those who wait for their turn, in order of arrival. */
-  private readonly contenders = new Set<LineMember>();
+  private head: LineMember | undefined;
+  /** Those behind the head, in order of arrival. Most lines never have any. */
+  private followers: Set<LineMember> | undefined;
   /** Everybody with a wish for this key, those beside the line too. */
-  private readonly present = new Set<LineMember>();
+  private present = 0;
   private held = 0;
 
-  constructor(private readonly onEmpty: () => void) {}
+  /** @param lines where it is kept, and takes itself out when nobody has business with its key any more */
+  constructor(
+    private readonly key: string,
+    private readonly lines: Map<string, Line>,
+  ) {}
 
   /** How many callers wait in this process. */
   get size(): number {
-    return this.contenders.size;
-  }
-
-  get everybody(): readonly LineMember[] {
-    return [...this.present];
-  }
-
-  private get head(): LineMember | undefined {
-    for (const contender of this.contenders) return contender;
-    return undefined;
+    return (this.head ? 1 : 0) + (this.followers?.size ?? 0);
   }
 
   /**
@@ -52,29 +50,37 @@ export class Line {
    * behind each other, as long as nobody is known to wait.
    */
   admitsBeside(claim: Claim): boolean {
-    const head = this.head;
+    const { head } = this;
     return head !== undefined && claim.mode !== 'exclusive' && head.claim.mode === claim.mode && !head.waits;
   }
 
-  enter(contender: LineMember): void {
-    this.present.add(contender);
+  /** What those behind the head know of the server: what the head was told. */
+  get news(): Pick<LineMember, 'busy' | 'failure'> | undefined {
+    return this.head;
   }
 
-  join(contender: LineMember): void {
-    this.contenders.add(contender);
-    if (this.contenders.size === 1) contender.takeTurn(0);
+  enter(): void {
+    this.present++;
   }
 
-  leave(contender: LineMember): void {
-    this.present.delete(contender);
-    const wasHead = this.head === contender;
-    this.contenders.delete(contender);
-    const next = wasHead ? this.head : undefined;
-    if (next) next.takeTurn(this.held > 0 && next.claim.mode === 'exclusive' ? FOLLOW_UP_MS : 0);
-    this.tellIfEmpty();
+  join(member: LineMember): void {
+    if (this.head) {
+      (this.followers ??= new Set()).add(member);
+    } else {
+      this.head = member;
+      member.takeTurn(0);
+    }
   }
 
-  /** A contender was granted; from here on the process holds the key, once more. */
+  /** For good; of those who entered, each does so once. */
+  leave(member: LineMember): void {
+    this.present--;
+    if (this.head === member) this.moveUp();
+    else this.followers?.delete(member);
+    this.leaveIfEmpty();
+  }
+
+  /** A member was granted the key; from here on the process holds it, once more. */
   granted(): void {
     this.held++;
   }
@@ -83,10 +89,20 @@ export class Line {
   freed(): void {
     this.held--;
     this.head?.hintFromHere();
-    this.tellIfEmpty();
+    this.leaveIfEmpty();
   }
 
-  private tellIfEmpty(): void {
-    if (this.present.size === 0 && this.held === 0) this.onEmpty();
+  private moveUp(): void {
+    this.head = undefined;
+    for (const next of this.followers ?? []) {
+      this.followers?.delete(next);
+      this.head = next;
+      next.takeTurn(this.held > 0 && next.claim.mode === 'exclusive' ? FOLLOW_UP_MS : 0);
+      return;
+    }
+  }
+
+  private leaveIfEmpty(): void {
+    if (this.present === 0 && this.held === 0) this.lines.delete(this.key);
   }
 }

@@ -1,5 +1,6 @@
 import type { Observable } from 'rxjs';
 import type { BackendContext, LockBackend, LockSnapshot, RenewOutcome } from '../backends/lock-backend.js';
+import { forgetAbort, onceAborted } from './abort.js';
 import { Acquirer } from './acquirer.js';
 import { currentScope, runInScope, type Scope } from './context.js';
 import { LockConfigurationError, LockError, LockLostError, LockUnavailableError } from './errors.js';
@@ -170,7 +171,7 @@ export class Locks {
     const terms = this.terms(options);
     const parts = unpackHandle(handle);
     for (const { grant, name } of parts) {
-      if (!grant.claim.key.startsWith(`${this.settings.prefix}:`)) {
+      if (grant.claim.key !== canonicalKey(this.settings.prefix, name)) {
         throw new LockConfigurationError(
           `The handle of "${name}" is from a service with another prefix; adopt it where the prefix is the same.`,
         );
@@ -181,7 +182,10 @@ export class Locks {
     const grants = parts.map(({ grant }) => grant);
     const answers = await this.ask(`adopt "${parts[0].name}"`, () => this.backend.renew(grants));
     parts.forEach((part, index) => refuseUnlessRenewed(part, answers[index]));
-    return this.acquirer.adopt(parts, sentAtMs, terms);
+    const lease = this.acquirer.adopt(parts, sentAtMs, terms);
+    if (lease) return lease;
+    const { name } = parts[0];
+    throw new LockUnavailableError(`Could not adopt "${name}": the answer came too late.`, { key: name });
   }
 
   /** Connects to the lock server, once; all verbs wait for it. */
@@ -227,12 +231,42 @@ export class Locks {
     }
   }
 
-  /** Acquires all keys in their global order, or none. Rejects for wrong calls, never for a busy key. */
-  protected async obtain(keys: Keys, terms: Terms): Promise<HeldLease | Refusal> {
+  /** Acquires all keys in their global order, or none. Throws for wrong calls, never for a busy key. */
+  protected obtain(keys: Keys, terms: Terms): Promise<HeldLease | Refusal> {
     const names = canonicalKeys(this.settings.prefix, keys);
     refuseMode(this.backend, terms);
-    if (!this.acquirer.isOpen) await this.start();
-    return this.acquirer.obtain(names, terms);
+    if (this.acquirer.isOpen && !terms.signal?.aborted) return this.acquirer.obtain(names, terms);
+    return this.obtainWhenStarted(names, terms);
+  }
+
+  /** What the start takes is part of the wait. */
+  private async obtainWhenStarted(
+    names: ReadonlyMap<string, string>,
+    terms: Terms,
+  ): Promise<HeldLease | Refusal> {
+    const { clock, callTimeoutMs } = this.settings;
+    const { signal, waitMs } = terms;
+    const [name = ''] = names.values();
+    const startMs = clock.now();
+    const limitMs = waitMs === 0 ? callTimeoutMs : waitMs;
+    const refusal = (verdict: Refusal['verdict']): Refusal => ({
+      name,
+      waitedMs: clock.now() - startMs,
+      verdict,
+    });
+    if (signal?.aborted) return refusal({ kind: 'aborted', reason: signal.reason as unknown });
+    const outcome = await unlessAborted(
+      signal,
+      outcomeOf(clock, limitMs, () => this.start()),
+    );
+    if (outcome === undefined) return refusal({ kind: 'aborted', reason: signal?.reason as unknown });
+    if (outcome.ok) {
+      const leftMs = waitMs === 0 ? 0 : Math.max(1, startMs + waitMs - clock.now());
+      return this.acquirer.obtain(names, { ...terms, waitMs: leftMs });
+    }
+    if (outcome.error instanceof LockError) throw outcome.error;
+    const error = new Error(`the lock service has not started within ${limitMs} ms`);
+    return refusal({ kind: 'unavailable', certainty: 'denied', error });
   }
 
   private async startBackend(): Promise<void> {
@@ -241,7 +275,7 @@ export class Locks {
       clock,
       identity,
       doubt: (owner) => this.acquirer.doubt((claim) => owner === undefined || claim.owner === owner),
-      report: (error) => this.events.emit({ type: 'backend-error', error }),
+      report: (error) => this.events.alert({ type: 'backend-error', error }),
     };
     const outcome = await outcomeOf(clock, startTimeoutMs, () => this.backend.start(context));
     if (outcome.ok) return this.acquirer.open();
@@ -266,6 +300,16 @@ export class Locks {
     if (outcome.ok) return outcome.value;
     throw new LockUnavailableError(`Could not ${what}: ${outcome.error.message}`, { cause: outcome.error });
   }
+}
+
+/** Undefined when the signal aborts first. */
+function unlessAborted<T>(signal: AbortSignal | undefined, promise: Promise<T>): Promise<T | undefined> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => resolve(undefined);
+    onceAborted(signal, onAbort);
+    promise.then(resolve, reject).finally(() => forgetAbort(signal, onAbort));
+  });
 }
 
 function refuseMode(backend: LockBackend, { mode }: Terms): void {

@@ -85,7 +85,7 @@ const NAMES: ReadonlySet<string> = new Set([
 
 /** @throws LockConfigurationError that says which option is wrong, and how */
 export function termsOf(options: GuardOptions | undefined, defaults: TermDefaults): Terms {
-  const given: GuardOptions = options ?? {};
+  const given: GuardOptions = options === undefined ? {} : options;
   refuseUnknown('option', given, NAMES);
   const ttlMs = given.ttl === undefined ? defaults.ttlMs : durationMs('ttl', given.ttl, TTL);
   const minHoldMs = given.minHold === undefined ? 0 : durationMs('minHold', given.minHold, MIN_HOLD);

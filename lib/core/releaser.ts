@@ -5,18 +5,19 @@ import { LockUnavailableError } from './errors.js';
 import type { LockEvents } from './events.js';
 import type { Hold } from './hold.js';
 import type { Keeper } from './keeper.js';
-import { outcomeOf } from './outcome.js';
+import type { Calls, Failure } from './outcome.js';
 
 const FIRST_BACKOFF_MS = 20;
 
-/** What giving one hold back came to; a failure leaves a debt behind. */
-type Release = { readonly wasHeld: boolean } | { readonly error: Error };
+/** Whether the hold was still ours when it was given back; or why that is not known, and a debt was left behind. */
+type Release = boolean | Error;
 
 /** Gives holds back: settles a renewal in flight first, and owes what the server does not confirm. */
 export class Releaser {
   constructor(
     private readonly backend: LockBackend,
     private readonly clock: Clock,
+    private readonly calls: Calls,
     private readonly keeper: Keeper,
     private readonly debts: Debts,
     private readonly events: LockEvents,
@@ -33,11 +34,9 @@ export class Releaser {
     let allWereHeld = true;
     let failure: Error | undefined;
     for (let index = holds.length - 1; index >= 0; index--) {
-      const hold = holds[index];
-      if (!hold) continue;
-      const release = await this.releaseShare(hold);
-      if ('error' in release) failure ??= release.error;
-      else allWereHeld &&= release.wasHeld;
+      const release = await this.releaseShare(holds[index] as Hold);
+      if (release instanceof Error) failure ??= release;
+      else allWereHeld &&= release;
     }
     if (failure) throw failure;
     return allWereHeld;
@@ -46,6 +45,7 @@ export class Releaser {
   /** Gives one back whoever still shares it; used at shutdown, where nobody is left to be told of a failure. */
   async revoke(hold: Hold): Promise<void> {
     this.keeper.lose(hold, 'shutdown');
+    if (hold.handedOver) return;
     await this.send(hold);
   }
 
@@ -56,47 +56,56 @@ export class Releaser {
   }
 
   private async releaseShare(hold: Hold): Promise<Release> {
-    if (--hold.shares > 0) return { wasHeld: hold.state === 'held' };
-    if (hold.state !== 'held') return { wasHeld: false };
+    if (--hold.shares > 0) return hold.state === 'held';
+    if (hold.state !== 'held') return false;
     hold.state = 'released';
     this.keeper.remove(hold);
     // else it could arrive after the release, and bring the key back to life
     if (hold.renewal) await hold.renewal;
-    const heldMs = this.clock.now() - hold.grant.sentAtMs;
     const release = await this.send(hold);
     if (hold.uncertain) this.oweAbandon(hold);
-    if (this.events.observed && !('error' in release)) {
-      const { fence } = hold.grant;
-      this.events.emit({ type: 'released', key: hold.name, fence, heldMs, wasHeld: release.wasHeld });
+    if (this.events.observed && !(release instanceof Error)) {
+      const { fence, sentAtMs } = hold.grant;
+      const heldMs = this.clock.now() - sentAtMs;
+      this.events.emit({ type: 'released', key: hold.name, fence, heldMs, wasHeld: release });
     }
     return release;
   }
 
   private async send(hold: Hold): Promise<Release> {
-    const giveUpAtMs = this.clock.now() + this.callTimeoutMs;
+    const startMs = this.clock.now();
+    const call = this.calls.outcome(() => this.backend.release(hold.grant, hold.lingerMs));
+    // the call is on its way: what the next one here sends now arrives behind it
+    hold.end();
+    const outcome = await call;
+    return outcome.ok ? outcome.value === 'released' : this.insist(hold, startMs, outcome);
+  }
+
+  /** The first try was not confirmed: more of them, until the usual time for a call is over. */
+  private async insist(hold: Hold, startMs: number, firstFailure: Failure): Promise<Release> {
+    const giveUpAtMs = startMs + this.callTimeoutMs;
+    let failure = firstFailure;
+    let sentAtMs = startMs;
     let mayHaveBeenOurs = false;
     for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs *= 2) {
-      const sentInTime = !hold.expired;
-      const leftMs = Math.max(1, giveUpAtMs - this.clock.now());
-      const call = outcomeOf(this.clock, leftMs, () => this.backend.release(hold.grant, hold.lingerMs));
-      // the call is on its way: what the next one here sends now arrives behind it
-      hold.end();
-      const outcome = await call;
-      // 'gone' after a try whose reply was lost, sent while the lease was certainly ours: that try did it
-      if (outcome.ok) return { wasHeld: outcome.value === 'released' || mayHaveBeenOurs };
-      if (outcome.certainty === 'unknown' && sentInTime) mayHaveBeenOurs = true;
-      if (this.clock.now() + backoffMs >= giveUpAtMs) return this.owe(hold, outcome.error);
+      if (failure.certainty === 'unknown' && sentAtMs < hold.deadlineMs) mayHaveBeenOurs = true;
+      if (this.clock.now() + backoffMs >= giveUpAtMs) return this.owe(hold, failure.error);
       await pause(this.clock, backoffMs);
+      sentAtMs = this.clock.now();
+      const leftMs = Math.max(1, giveUpAtMs - sentAtMs);
+      const outcome = await this.calls.outcome(() => this.backend.release(hold.grant, hold.lingerMs), leftMs);
+      // 'gone' after a try whose reply was lost, sent while the lease was certainly ours: that try did it
+      if (outcome.ok) return outcome.value === 'released' || mayHaveBeenOurs;
+      failure = outcome;
     }
   }
 
-  private owe(hold: Hold, cause: Error): Release {
+  private owe(hold: Hold, cause: Error): Error {
     this.debts.owe(hold.name, hold.grant.claim.ttlMs, () => this.backend.release(hold.grant, hold.lingerMs));
-    const error = new LockUnavailableError(
+    return new LockUnavailableError(
       `The release of "${hold.name}" was not confirmed: ${cause.message.replace(/\.$/, '')}. It is being repeated in the background; the key is free within its ttl of ${hold.grant.claim.ttlMs} ms at the latest.`,
       { key: hold.name, cause },
     );
-    return { error };
   }
 }
 

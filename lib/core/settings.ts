@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { durationMs, type Duration } from './duration.js';
-import { SystemClock, type Clock } from './clock.js';
+import { systemClock, type Clock } from './clock.js';
 import { LockConfigurationError, show } from './errors.js';
 import { checkPrefix } from './key.js';
 import { defaultTerms, refuseUnknown } from './options.js';
@@ -64,7 +64,7 @@ export function settingsOf(given: LockSettings): ResolvedSettings {
     callTimeoutMs: durationMs('callTimeout', given.callTimeout ?? 1_000, CALL),
     startTimeoutMs: durationMs('startTimeout', given.startTimeout ?? 10_000, LIFECYCLE),
     shutdownTimeoutMs: durationMs('shutdownTimeout', given.shutdownTimeout ?? 5_000, LIFECYCLE),
-    clock: given.clock ?? new SystemClock(),
+    clock: given.clock ?? systemClock,
   };
 }
 

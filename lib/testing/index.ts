@@ -13,3 +13,20 @@ export { contractCases, describeLockBackend, type ContractRun } from './contract
 export type { ContractCase } from './contract/contract-case.js';
 export type { ClaimedTraits, ContractOptions } from './contract/contract-options.js';
 export type { TestRunner } from './contract/runner.js';
+// The seam, for those who write a backend.
+export { BackendError, type Certainty } from '../backends/backend-error.js';
+export {
+  isGrant,
+  type BackendContext,
+  type BackendTraits,
+  type Busy,
+  type Claim,
+  type Grant,
+  type HolderSnapshot,
+  type LockBackend,
+  type LockMode,
+  type LockSnapshot,
+  type NodeHealth,
+  type Place,
+  type RenewOutcome,
+} from '../backends/lock-backend.js';

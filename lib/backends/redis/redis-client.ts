@@ -6,6 +6,8 @@ export interface RedisClient {
   readonly status: string;
   readonly options: object;
   readonly isCluster: boolean;
+  /** The connection's socket; another one after each reconnection. */
+  readonly stream?: { cork(): void; uncork(): void };
   connect(): Promise<void>;
   disconnect(reconnect?: boolean): void;
   duplicate(override?: object): RedisClient;

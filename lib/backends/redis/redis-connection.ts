@@ -11,6 +11,8 @@ import { assertUsable, evictionWarning, parseInfo } from './redis-server-info.js
 /** A server that has not answered by then is said to be down. */
 const START_LIMIT_MS = 5000;
 const HEALTH_LIMIT_MS = 1000;
+/** So many commands go out together. */
+const GROUP = 16;
 
 /** What `redis()` was given. */
 export type RedisTarget =
@@ -32,6 +34,7 @@ export class RedisConnection {
   readonly hints: RedisHints;
   private readonly outage: OutageReporter;
   private lost = false;
+  private gathered = 0;
   private readonly onClose = (): void => {
     this.lost = true;
   };
@@ -94,7 +97,29 @@ export class RedisConnection {
     const { client } = this;
     // Nothing is queued for later, so nothing is carried out behind our back.
     if (client.status !== 'ready') throw new NotSent(client.status);
+    this.gatherWrites();
     return client.evalsha(script.sha, keyCount, ...keysAndArguments);
+  }
+
+  /**
+   * The client would hand each command to the system by itself, which costs more than all the rest of it. The
+   * first one of a turn of the event loop goes at once; what follows in the same turn goes in groups, small
+   * enough that the server works on one while the next is written.
+   */
+  private gatherWrites(): void {
+    const { stream } = this.client;
+    if (!stream) return;
+    if (this.gathered++ === 0) {
+      process.nextTick(() => {
+        if (this.gathered > 1) stream.uncork();
+        this.gathered = 0;
+      });
+    } else if (this.gathered === 2) {
+      stream.cork();
+    } else if (this.gathered % GROUP === 0) {
+      stream.uncork();
+      stream.cork();
+    }
   }
 
   /** A server that forgot its scripts (a restart, SCRIPT FLUSH) did nothing, so it is taught and asked again. */

@@ -23,6 +23,7 @@ const PROMPT_MS = 5_000;
 /** Long enough for a hint that should not come to come. */
 const QUIET_MS = 50;
 const STEP_MS = 10;
+const SIDE_BY_SIDE = 50;
 
 /** One client of the server under test, and what it was told. */
 export interface Client {
@@ -252,7 +253,7 @@ export class Trial {
   /** By the first client, which no test stops. */
   private async tidy(): Promise<void> {
     const [first] = this.clients;
-    if (first) await Promise.all([...this.openClaims.values()].map((claim) => first.backend.abandon(claim)));
+    if (first) await sideBySide([...this.openClaims.values()], (claim) => first.backend.abandon(claim));
   }
 
   private async stop(): Promise<void> {
@@ -260,13 +261,23 @@ export class Trial {
   }
 
   private async checkNothingIsLeft(): Promise<void> {
-    for (const key of this.keys) {
+    await sideBySide([...this.keys], async (key) => {
       assert.equal(await this.backend.inspect(key), null, `nothing is left of ${key}`);
-    }
+    });
     const left = (await this.options.leftovers?.()) ?? [];
     assert.deepEqual([...left], [], 'nothing is left on the server');
     for (const { reports } of this.clients) assert.deepEqual(reports, [], 'nothing was reported');
   }
+}
+
+/** A step for each item, not all at once: a server may have few connections. */
+export async function sideBySide<T, R>(items: readonly T[], step: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  while (results.length < items.length) {
+    const some = items.slice(results.length, results.length + SIDE_BY_SIDE);
+    results.push(...(await Promise.all(some.map(step))));
+  }
+  return results;
 }
 
 export function expectGrant(answer: Grant | Place): Grant {

@@ -3,11 +3,12 @@ import { cases, type CaseDefinition, type ModalDefinition } from '../contract-ca
 import { expectBackendError, LONG_TTL_MS, type Trial } from '../trial.js';
 
 /** Whatever a canonical key may look like to a server, a path, a pattern or an object. */
+// prettier-ignore
 const HOSTILE_NAMES = [
   'a', 'A', 'aa', 'aA', '.', '..', '../a', '/', '//', '/a', 'a/', 'a//b', 'a/b', ':', '::', 'a:', 'a:b', 'a::b',
   '-', '--', '_', 'a_b', 'axb', '@', '~', 'a~b', '0', '00', '-1', '1e3', 'null', 'undefined', 'true',
   '__proto__', 'constructor', 'hasOwnProperty', 'toString', 'length',
-]; // prettier-ignore
+];
 
 async function grantsAFreeKey(mode: 'exclusive' | 'shared' | 'permits', t: Trial): Promise<void> {
   const claim = t.claim(mode);

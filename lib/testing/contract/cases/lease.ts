@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import type { Grant, LockMode } from '../../../backends/lock-backend.js';
 import { cases } from '../contract-case.js';
-import { LONG_TTL_MS, type Trial } from '../trial.js';
+import { LONG_TTL_MS, sideBySide, type Trial } from '../trial.js';
 
 const BATCH = 1_000;
-const SIDE_BY_SIDE = 50;
 
 async function expires(mode: LockMode, t: Trial): Promise<void> {
   const grant = await t.granted(t.claim(mode, { ttlMs: t.shortTtlMs }));
@@ -58,11 +57,7 @@ async function renewsInOneCall(t: Trial): Promise<void> {
   const claims = Array.from({ length: BATCH }, (_, n) =>
     t.claim('exclusive', { key: t.keyOf(`batch-${n}`) }),
   );
-  const grants: Grant[] = [];
-  while (grants.length < BATCH) {
-    const some = claims.slice(grants.length, grants.length + SIDE_BY_SIDE);
-    grants.push(...(await Promise.all(some.map((claim) => t.granted(claim)))));
-  }
+  const grants = await sideBySide(claims, (claim) => t.granted(claim));
   const outcomes = await t.backend.renew(grants);
   assert.equal(outcomes.length, BATCH);
   assert(

@@ -91,7 +91,8 @@ async function keepsALiveHead(t: Trial): Promise<void> {
   const holder = await t.granted(t.claim());
   const head = await t.queued();
   const second = await t.queued();
-  await t.stay(5 * t.backend.traits.pollMs, head, second);
+  // who asks first is not who comes first
+  await t.stay(5 * t.backend.traits.pollMs, second, head);
   await t.backend.release(holder);
   expectPlace(await second.retry());
   expectGrant(await head.retry());

@@ -22,7 +22,11 @@ async function sumsWhatIsTaken(t: Trial): Promise<void> {
   const three = await t.granted(take(t, 3, 5));
   await t.busy(take(t, 3, 5));
   const { holders } = await t.snapshot();
-  assert.deepEqual(holders.map((holder) => holder.take), [3], 'a refused request takes nothing'); // prettier-ignore
+  assert.deepEqual(
+    holders.map((holder) => holder.take),
+    [3],
+    'a refused request takes nothing',
+  );
   const two = await t.granted(take(t, 2, 5));
   await t.busy(take(t, 1, 5));
   await t.backend.release(three);

@@ -66,7 +66,11 @@ async function deadReaderChangesNothing(t: Trial): Promise<void> {
   await t.expire();
   await t.busy(t.claim('exclusive'));
   const { holders } = await t.snapshot();
-  assert.deepEqual(holders.map(({ owner }) => owner), [alive.claim.owner], 'the dead reader is gone'); // prettier-ignore
+  assert.deepEqual(
+    holders.map(({ owner }) => owner),
+    [alive.claim.owner],
+    'the dead reader is gone',
+  );
   await t.backend.release(alive);
   await t.expectFree();
 }

@@ -44,7 +44,11 @@ async function hintsOnlyWhoComesNext(t: Trial): Promise<void> {
     await t.hinted(hints, `number ${n} in the line`);
     await t.quiet();
     const counts: number[] = line.map((waiter) => waiter.hints.count);
-    assert.deepEqual(counts, line.map((_, i) => (i <= n ? 1 : 0)), 'one hint for each hand-off'); // prettier-ignore
+    assert.deepEqual(
+      counts,
+      line.map((_, i) => (i <= n ? 1 : 0)),
+      'one hint for each hand-off',
+    );
     holder = expectGrant(await place.retry());
   }
 }
@@ -113,7 +117,11 @@ async function claimAgainIsTheSameGrant(mode: LockMode, t: Trial): Promise<void>
   const again = await t.granted(claim);
   assert.equal(again.fence, first.fence, 'the same fence');
   const { holders } = await t.snapshot();
-  assert.deepEqual(holders.map(({ owner, take }) => [owner, take]), [[claim.owner, claim.take]], 'one holder'); // prettier-ignore
+  assert.deepEqual(
+    holders.map(({ owner, take }) => [owner, take]),
+    [[claim.owner, claim.take]],
+    'one holder',
+  );
   assert.equal(await t.backend.release(again), 'released');
   assert.equal(await t.backend.inspect(t.key), null, 'one release frees it');
 }

@@ -1,0 +1,59 @@
+import { cpus, totalmem } from 'node:os';
+import { contestants } from './contestants/index.js';
+import type { Bar, Discipline, Results } from './disciplines/discipline.js';
+
+/** One discipline's figures: by contestant, then by column. */
+export interface Section {
+  readonly name: string;
+  readonly title: string;
+  readonly figures: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly bars: readonly { readonly title: string; readonly figure: number; readonly passes: boolean }[];
+}
+
+export function sectionOf(discipline: Discipline, results: Results): Section {
+  const { name, title, columns, bars } = discipline;
+  const figures = [...results.keys()].map((contestant) => [
+    contestant,
+    Object.fromEntries(columns.map((column) => [column.title, column.figure(contestant, results)])),
+  ]);
+  const oursTakesPart = contestants.some(({ name: known, ours }) => ours && results.has(known));
+  return {
+    name,
+    title,
+    figures: Object.fromEntries(figures) as Section['figures'],
+    bars: oursTakesPart ? bars.map((bar) => judge(bar, results)) : [],
+  };
+}
+
+function judge(bar: Bar, results: Results): Section['bars'][number] {
+  const figure = bar.figure(results);
+  const passes = bar.side === 'at most' ? figure <= bar.limit : figure >= bar.limit;
+  return { title: `${bar.title}: ${show(figure, bar.digits)} (${bar.side} ${bar.limit})`, figure, passes };
+}
+
+export function print(discipline: Discipline, section: Section): void {
+  const head = ['', ...discipline.columns.map(({ title }) => title)];
+  const rows = Object.entries(section.figures).map(([contestant, figures]) => [
+    contestant,
+    ...discipline.columns.map(({ title, digits }) => show(figures[title] ?? NaN, digits)),
+  ]);
+  const widths = head.map((_, at) => Math.max(...[head, ...rows].map((row) => row[at]?.length ?? 0)));
+  console.log(`\n${section.title}`);
+  for (const row of [head, ...rows]) {
+    const cells = row.map((cell, at) =>
+      at === 0 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0),
+    );
+    console.log(`  ${cells.join('   ')}`);
+  }
+  for (const { title, passes } of section.bars) console.log(`  ${passes ? 'PASS' : 'miss'}  ${title}`);
+}
+
+export function machine(redisVersion: string): string {
+  const [cpu, ...more] = cpus();
+  const memory = Math.round(totalmem() / 2 ** 30);
+  return `${more.length + 1} × ${cpu?.model.trim() ?? 'unknown processor'}, ${memory} GiB; Node ${process.versions.node}, Redis ${redisVersion}, loopback`;
+}
+
+function show(figure: number, digits: number): string {
+  return Number.isFinite(figure) ? figure.toFixed(digits) : '–';
+}

@@ -1,0 +1,112 @@
+import { isObservable, Observable } from 'rxjs';
+import { LockConfigurationError, show } from '../core/errors.js';
+import type { LockService } from '../lock.service.js';
+import { answerBusy, splitOptions, type GuardedCall, type LockedOptions } from '../guarded-call.js';
+import { keysOf, methodKeys, type KeySource } from './method-key.js';
+import { wrapMethod, type Method } from './method-wrapper.js';
+import { locksOf, requestLocks } from './service-property.js';
+import { siteOf } from './site.js';
+
+/** What `@nestjs/schedule` leaves on the methods that it runs. */
+const SCHEDULED = 'SCHEDULER_TYPE';
+
+/**
+ * Runs a method while holding a lock, on one replica at a time. On any method of a provider, controller,
+ * gateway or message handler; above or below its other decorators.
+ *
+ * The method returns a Promise from then on. One that is declared to return an Observable still does: each
+ * subscription takes the lock, and gives it back at completion, error or unsubscription.
+ *
+ * On scheduled methods the defaults are `wait: 0` and `onBusy: 'skip'`.
+ *
+ * @param key a template like `'order:<order.id>'`, a list of templates (all are locked, or none), or a function
+ *   of the arguments. In a template, `<name>` is the parameter of that name or marked `@KeyParam('name')`,
+ *   `<0>` the first one, and `<name.path>` a property of it.
+ * @throws LockConfigurationError at the definition of the class, when the key or an option is wrong
+ * @throws LockTimeoutError, LockUnavailableError, LockKeyError from the method; its body has not run then
+ *
+ * @example
+ * @Locked('seat:<seatId>', { wait: '2s' })
+ * async sell(seatId: string, buyer: Buyer) {}
+ */
+export function Locked<A extends readonly unknown[] = []>(
+  key: KeySource<A>,
+  options: LockedOptions = {},
+): <P extends readonly [...A, ...unknown[]], R>(
+  target: object,
+  property: string | symbol,
+  descriptor: TypedPropertyDescriptor<(...args: P) => R>,
+) => void {
+  return (target, property, descriptor) => {
+    const site = siteOf(target, property);
+    const method = methodOf(target, descriptor, site);
+    const { options: lock, onBusy, locks } = splitOptions(site, options);
+    const make = methodKeys(key as KeySource, method, target, property, site);
+    const observable = Reflect.getMetadata('design:returntype', target, property) === Observable;
+    requestLocks(target, locks);
+
+    const wrapper = wrapMethod(method, (self, args) => {
+      const scheduled = Reflect.hasMetadata(SCHEDULED, wrapper);
+      const busy = onBusy ?? (scheduled ? 'skip' : 'throw');
+      const call: GuardedCall = {
+        keys: () => keysOf(make, args, site),
+        options: scheduled && lock.wait === undefined ? { ...lock, wait: 0 } : lock,
+        body: () => Reflect.apply(method, self, args),
+        whenBusy: (error) => answerBusy(busy, error, args),
+      };
+      if (observable) return observe(self, locks, site, call);
+      return run(self, locks, site, call, scheduled);
+    });
+    Object.assign(descriptor, { value: wrapper });
+  };
+}
+
+function methodOf(
+  target: object,
+  descriptor: { readonly value?: unknown } | undefined,
+  site: string,
+): Method {
+  const value = descriptor?.value;
+  if (typeof value !== 'function') {
+    throw new LockConfigurationError(
+      `@Locked is on ${site}, which is ${show(value)}; put it on a method, with parentheses: @Locked('key').`,
+    );
+  }
+  if (typeof target === 'function') {
+    throw new LockConfigurationError(
+      `@Locked is on ${site}, but Nest hands its services to instances; make it an instance method, or use LockService.using.`,
+    );
+  }
+  return value as Method;
+}
+
+async function run(
+  self: object,
+  name: string | undefined,
+  site: string,
+  call: GuardedCall,
+  scheduled: boolean,
+): Promise<unknown> {
+  const locks = locksOf(self, name, site);
+  const result = await (scheduled ? locks.runJob(call, site) : locks.run(call));
+  // An Observable does nothing before it is subscribed to, and by then the lock of the call is gone.
+  return isObservable(result) ? locks.observe({ ...call, body: () => result }) : result;
+}
+
+function observe(
+  self: object,
+  name: string | undefined,
+  site: string,
+  call: GuardedCall,
+): Observable<unknown> {
+  return new Observable((subscriber) => {
+    let locks: LockService;
+    try {
+      locks = locksOf(self, name, site);
+    } catch (error) {
+      subscriber.error(error);
+      return undefined;
+    }
+    return locks.observe(call).subscribe(subscriber);
+  });
+}

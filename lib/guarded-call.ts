@@ -1,0 +1,76 @@
+import { LockConfigurationError, show, type LockTimeoutError } from './core/errors.js';
+import type { Lease } from './core/lease.js';
+import type { Keys } from './core/locks.js';
+import { termsOf, type GuardOptions } from './core/options.js';
+
+/** What a handler of a busy key gets to know. */
+export interface Busy {
+  /** Who is in the way, and how long one waited. */
+  readonly error: LockTimeoutError;
+  /** The arguments of the call that did not run. */
+  readonly args: readonly unknown[];
+}
+
+/** What a busy key does to a call. */
+export type OnBusy = 'throw' | 'skip' | ((busy: Busy) => unknown);
+
+/** The options of `@Locked` and of the lock interceptor. */
+export interface LockedOptions extends GuardOptions {
+  /**
+   * What happens when the key is not free within `wait`. `throw`: the call rejects with `LockTimeoutError`.
+   * `skip`: it resolves with undefined, and nothing has run. A function: it resolves with what that returns, or
+   * rejects with what that throws. Default `throw`; on scheduled methods `skip`.
+   */
+  readonly onBusy?: OnBusy;
+  /** The `name` of the lock service to use. Default: the one without a name. */
+  readonly locks?: string;
+}
+
+/** One call of a guarded method or handler. */
+export interface GuardedCall {
+  readonly keys: () => Keys;
+  readonly options: GuardOptions;
+  readonly body: (lease: Lease) => unknown;
+  /** What to answer for a key that is busy; throws, or returns the answer. */
+  readonly whenBusy: (error: LockTimeoutError) => unknown;
+}
+
+/** Lets any module default pass the checks that can only be made at the call. */
+const ANY_DEFAULTS = { ttlMs: 86_400_000, waitMs: 0 };
+
+/**
+ * Checks the options where they are written down, and takes apart those of the lock and those of the call.
+ *
+ * @throws LockConfigurationError that names the site
+ */
+export function splitOptions(
+  site: string,
+  options: LockedOptions,
+): { options: GuardOptions; onBusy: OnBusy | undefined; locks: string | undefined } {
+  if (typeof options !== 'object' || options === null) {
+    throw new LockConfigurationError(
+      `The options of the lock on ${site} are ${show(options)}; give an object like { wait: '2s' }.`,
+    );
+  }
+  const { onBusy, locks, ...rest } = options;
+  try {
+    termsOf(rest, ANY_DEFAULTS);
+  } catch (error) {
+    if (!(error instanceof LockConfigurationError)) throw error;
+    throw new LockConfigurationError(`The lock on ${site} is set up wrongly: ${error.message}`, {
+      cause: error,
+    });
+  }
+  if (onBusy !== undefined && onBusy !== 'throw' && onBusy !== 'skip' && typeof onBusy !== 'function') {
+    throw new LockConfigurationError(
+      `onBusy of the lock on ${site} is ${show(onBusy)}; give 'throw', 'skip' or a function.`,
+    );
+  }
+  return { options: rest, onBusy, locks };
+}
+
+/** Carries out what `onBusy` says. */
+export function answerBusy(onBusy: OnBusy, error: LockTimeoutError, args: readonly unknown[]): unknown {
+  if (onBusy === 'throw') throw error;
+  return onBusy === 'skip' ? undefined : onBusy({ error, args });
+}

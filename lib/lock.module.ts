@@ -1,0 +1,145 @@
+import {
+  Module,
+  type DynamicModule,
+  type InjectionToken,
+  type ModuleMetadata,
+  type OptionalFactoryDependency,
+  type Provider,
+  type Type,
+} from '@nestjs/common';
+import { memory } from './backends/memory/index.js';
+import type { LockBackend } from './backends/lock-backend.js';
+import { LockConfigurationError, show } from './core/errors.js';
+import { settingsOf, type LockSettings } from './core/settings.js';
+import { LockService } from './lock.service.js';
+import { checkName, lockServiceToken } from './lock.tokens.js';
+
+/** What a lock service is set up with. */
+export interface LockModuleOptions extends LockSettings {
+  /** Where the locks are kept. Default: `memory()`, inside this process. */
+  readonly backend?: LockBackend;
+}
+
+/** What has to be known before the options of `forRootAsync` are. */
+export interface LockModuleExtras {
+  /** For a further, independent lock service: `@InjectLocks(name)`, `{ locks: name }`. Default: none. */
+  readonly name?: string;
+  /** Whether all modules see it without importing it. Default true. */
+  readonly global?: boolean;
+}
+
+/** Makes the options of a lock service, as a provider. */
+export interface LockOptionsFactory {
+  createLockOptions(): LockModuleOptions | Promise<LockModuleOptions>;
+}
+
+/** How the options of a lock service come about; one of `useFactory`, `useClass`, `useExisting`. */
+export interface LockModuleAsyncOptions extends LockModuleExtras, Pick<ModuleMetadata, 'imports'> {
+  readonly inject?: (InjectionToken | OptionalFactoryDependency)[];
+  // the arguments are what `inject` names, of which TypeScript knows nothing
+  readonly useFactory?: (...args: never[]) => LockModuleOptions | Promise<LockModuleOptions>;
+  readonly useClass?: Type<LockOptionsFactory>;
+  readonly useExisting?: InjectionToken<LockOptionsFactory>;
+}
+
+const BACKEND_METHODS: readonly Exclude<keyof LockBackend, 'traits'>[] = [
+  'start',
+  'claim',
+  'abandon',
+  'renew',
+  'release',
+  'inspect',
+  'list',
+  'evict',
+  'nodes',
+  'stop',
+];
+
+/** Provides `LockService` to an application, and to the decorators of this package. */
+@Module({})
+export class LockModule {
+  /** @throws LockConfigurationError at once, when an option is wrong */
+  static forRoot(options: LockModuleOptions & LockModuleExtras = {}): DynamicModule {
+    const { name, global, ...rest } = options;
+    checkOptions(rest, name);
+    const service: Provider = { provide: lockServiceToken(name), useFactory: () => makeService(rest, name) };
+    return moduleOf({ name, global }, [service]);
+  }
+
+  /**
+   * The same with options that depend on other providers.
+   *
+   * @example
+   * LockModule.forRootAsync({
+   *   inject: [ConfigService],
+   *   useFactory: (config: ConfigService) => ({ backend: redis(config.getOrThrow('REDIS_URL')) }),
+   * })
+   */
+  static forRootAsync(options: LockModuleAsyncOptions): DynamicModule {
+    const { name, global, imports = [] } = options;
+    const optionsToken = Symbol(`options of ${String(lockServiceToken(name))}`);
+    const service: Provider = {
+      provide: lockServiceToken(name),
+      inject: [optionsToken],
+      useFactory: (given: LockModuleOptions) => makeService(given, name),
+    };
+    return { ...moduleOf({ name, global }, [service, ...optionsProviders(options, optionsToken)]), imports };
+  }
+}
+
+function moduleOf(
+  { name, global = true }: { name?: string | undefined; global?: boolean | undefined },
+  providers: Provider[],
+): DynamicModule {
+  const token = lockServiceToken(name);
+  const alias: Provider[] = name === undefined ? [{ provide: LockService, useExisting: token }] : [];
+  return {
+    module: LockModule,
+    global,
+    providers: [...providers, ...alias],
+    exports: [token, ...(name === undefined ? [LockService] : [])],
+  };
+}
+
+function optionsProviders(options: LockModuleAsyncOptions, token: symbol): Provider[] {
+  const { useFactory, useClass, useExisting, inject = [] } = options;
+  const given = [useFactory, useClass, useExisting].filter((way) => way !== undefined);
+  if (given.length !== 1) {
+    throw new LockConfigurationError(
+      `LockModule.forRootAsync was given ${given.length} of useFactory, useClass and useExisting; give exactly one.`,
+    );
+  }
+  if (useFactory)
+    return [{ provide: token, inject, useFactory: useFactory as (...args: unknown[]) => unknown }];
+  const factory = useClass ?? (useExisting as InjectionToken<LockOptionsFactory>);
+  const made: Provider = {
+    provide: token,
+    inject: [factory],
+    useFactory: (maker: LockOptionsFactory) => maker.createLockOptions(),
+  };
+  return useClass ? [made, useClass] : [made];
+}
+
+/** @throws LockConfigurationError when an option is wrong */
+function checkOptions(options: LockModuleOptions, name: string | undefined): void {
+  if (name !== undefined) checkName(name);
+  if (typeof options !== 'object' || options === null) {
+    throw new LockConfigurationError(`The options of LockModule are ${show(options)}; give an object.`);
+  }
+  const { backend, ...settings } = options;
+  settingsOf(settings);
+  if (backend === undefined) return;
+  const isBackend = typeof backend === 'object' && backend !== null;
+  const missing = BACKEND_METHODS.find((method) => !isBackend || typeof backend[method] !== 'function');
+  if (missing === undefined) return;
+  throw new LockConfigurationError(
+    `backend is ${show(backend)} without ${missing}(); give memory(), redis(…), or another LockBackend.`,
+  );
+}
+
+/** @throws LockConfigurationError when an option is wrong */
+function makeService(options: LockModuleOptions, name: string | undefined): LockService {
+  checkOptions(options, name);
+  const { backend = memory(), ...settings } = options;
+  return new LockService(backend, settings, name);
+}

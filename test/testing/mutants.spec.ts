@@ -1,0 +1,42 @@
+import { describe, expect, it } from '@jest/globals';
+import { contractCases, describeLockBackend, ManualClock } from 'nestjs-interlock/testing';
+import type { LockBackend } from '../../lib/backends/lock-backend.js';
+import { memory, MemoryServer } from '../../lib/backends/memory/index.js';
+import { CollectingRunner } from './collecting-runner.js';
+import { leaseMutants } from './mutants/lease-mutants.js';
+import { lineMutants } from './mutants/line-mutants.js';
+import type { Mutant } from './mutants/mutant.js';
+import { ownershipMutants } from './mutants/ownership-mutants.js';
+
+const mutants: readonly Mutant[] = [...ownershipMutants, ...leaseMutants, ...lineMutants];
+
+/** The ids of the cases that fail. */
+async function failures(
+  mutate: (inner: LockBackend) => LockBackend,
+  modes: Mutant['modes'],
+): Promise<string[]> {
+  const clock = new ManualClock();
+  const server = new MemoryServer({ clock });
+  const runner = new CollectingRunner();
+  describeLockBackend('mutant', {
+    runner,
+    traits: { modes: modes ?? ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue' },
+    create: () => mutate(memory({ server })),
+    clock,
+    wait: (ms) => clock.advance(ms),
+  });
+  const failed = (await runner.run()).filter(({ error }) => error !== undefined);
+  return failed.map(({ name }) => contractCases.find((one) => one.name === name)?.id ?? name);
+}
+
+describe('the contract suite', () => {
+  it('passes a backend without a planted bug', async () => {
+    expect(await failures((inner) => inner, undefined)).toEqual([]);
+  });
+
+  it.each(mutants.map((mutant) => [mutant.bug, mutant] as const))('catches: %s', async (_, mutant) => {
+    const failed = await failures(mutant.plant(), mutant.modes);
+    expect(failed).toEqual(expect.arrayContaining([...mutant.caughtBy]));
+    if (process.env['MUTANTS']) console.log(`${mutant.bug}: ${failed.length}: ${failed.join(' ')}`);
+  });
+});
