@@ -47,7 +47,8 @@ export async function secondAct(
   recover();
   await late;
   const write = store.visits.findLast((visit) => visit.seatId === seatId && !visit.accepted);
-  if (!write) return `${victim.name} came back, but the store refused none of its writes`;
+  if (!write)
+    return `the late write of ${victim.name} was not refused: ${seatId} was sold ${store.timesSold(seatId)} times`;
   say(write.atMs, `${victim.name} goes on, and its write is refused: fence ${write.fence}`);
   if (!(await wasTold(victim, seatId))) return `${victim.name} was not told that it lost the lock`;
   return verdict(store, before, after);
