@@ -104,6 +104,8 @@ export class Acquirer implements LeaseHost {
         if (this.state === 'closed')
           return await this.refuse(holds, { name, waitedMs: 0, verdict: { kind: 'closed' } });
       }
+      const lost = holds.length > 1 ? this.lostOf(holds) : undefined;
+      if (lost) return await this.refuse(holds, { ...lost, waitedMs: clock.now() - startMs });
     } catch (error) {
       await this.rollBack(holds);
       throw error;
@@ -178,7 +180,9 @@ export class Acquirer implements LeaseHost {
     const { signal } = terms;
     if (signal?.aborted) return Promise.resolve({ kind: 'aborted', reason: signal.reason as unknown });
     const nowMs = this.settings.clock.now();
-    const waitMs = startMs === undefined ? terms.waitMs : Math.max(0, startMs + terms.waitMs - nowMs);
+    // never 0 for a wait that is used up: that would be a single try, which may take as long as any call
+    const leftMs = (startMs ?? nowMs) + terms.waitMs - nowMs;
+    const waitMs = terms.waitMs === 0 ? 0 : leftMs || -1;
     const claim = claimOf(key, this.owners.next(), terms, waitMs > 0);
     return new Contender(this.arena, this.lineOf(key), name, claim, nowMs, waitMs, signal).run();
   }
@@ -224,6 +228,16 @@ export class Acquirer implements LeaseHost {
     if (this.events.observed)
       this.events.emit({ type: 'reentered', key: hold.name, fence: hold.grant.fence });
     return hold;
+  }
+
+  /** The first that was lost while the others were waited for. */
+  private lostOf(holds: readonly Hold[]): Pick<Refusal, 'name' | 'verdict'> | undefined {
+    for (const hold of holds) {
+      if (hold.state === 'held' && hold.expired) this.overdue(hold);
+      const { name, loss } = hold;
+      if (loss) return { name, verdict: { kind: 'unavailable', certainty: 'denied', error: loss } };
+    }
+    return undefined;
   }
 
   private async refuse(holds: readonly Hold[], refusal: Refusal): Promise<Refusal> {
