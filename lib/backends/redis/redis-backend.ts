@@ -25,7 +25,7 @@ import {
   type RedisScript,
 } from './redis-script.js';
 
-/** So many leases are renewed in one step; nobody else is served meanwhile, for about 0.3 ms. */
+/** So many leases are renewed in one step; nobody else is served meanwhile, for about half a millisecond. */
 const RENEWAL_BATCH = 250;
 /** A claim that arrives after it was abandoned is refused for so long. */
 const ABANDONED_MS = '60000';
