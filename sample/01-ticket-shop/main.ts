@@ -1,17 +1,17 @@
 /** `npm start`: three replicas, 20 seats, 300 buyers; each seat is sold exactly once. See README.md. */
 import 'reflect-metadata';
-import { rushes } from './buyers.js';
-import type { Diary } from './diary.js';
-import { embeddedStage } from './embedded-stage.js';
-import { HELP, readFlags, type Flags } from './flags.js';
-import type { Turn } from './hand-offs.js';
-import { processStage } from './process-stage.js';
-import { checkRedis, startRedis } from './redis-server.js';
-import { GuardedSeatStore } from './seat-store.js';
-import { secondAct } from './second-act.js';
-import { BUYERS, ROWS, VIP } from './shop.js';
-import { Cleanup, type Replica, type Stage } from './stage.js';
-import { heading, Summary } from './summary.js';
+import { rushes } from './play/buyers.js';
+import type { Diary } from './shop/diary.controller.js';
+import { embeddedStage } from './play/embedded-stage.js';
+import { HELP, readFlags, type Flags } from './play/flags.js';
+import type { Turn } from './play/hand-offs.js';
+import { processStage } from './play/process-stage.js';
+import { checkRedis, startRedis } from './play/redis-server.js';
+import { GuardedSeatStore } from './shop/seat-store.js';
+import { secondAct } from './play/second-act.js';
+import { BUYERS, ROWS, VIP } from './play/hall.js';
+import { Cleanup, type Replica, type Stage } from './play/stage.js';
+import { heading, Summary } from './play/summary.js';
 
 const LONGEST_RUN_MS = 22_000;
 const LONGEST_CLEANUP_MS = 6_000;

@@ -1,7 +1,7 @@
-import { memory, MemoryServer } from 'nestjs-interlock';
+import { memory } from 'nestjs-interlock';
 import { faulty, type FaultyBackend } from 'nestjs-interlock/testing';
-import { startReplica } from './replica.module.js';
-import type { GuardedSeatStore } from './seat-store.js';
+import { startReplica } from './replica.js';
+import type { GuardedSeatStore } from '../shop/seat-store.js';
 import type { Cleanup, Replica, Stage } from './stage.js';
 
 /** Three applications in this process. They share nothing but the store, and the lock server inside the process. */
@@ -10,9 +10,9 @@ export async function embeddedStage(
   locked: boolean,
   cleanup: Cleanup,
 ): Promise<Stage> {
-  const server = new MemoryServer();
+  const server = memory();
   const start = async (name: string): Promise<Replica & { readonly backend: FaultyBackend }> => {
-    const backend = faulty(memory({ server }));
+    const backend = faulty(server);
     const app = await startReplica({ name, prefix: 'ticket-shop', backend, store, locked });
     cleanup.add(() => app.close());
     return { name, url: await app.getUrl(), backend };

@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { forgetKeys, withoutPassword } from './redis-server.js';
-import { serveStore } from './remote-seat-store.js';
-import type { GuardedSeatStore } from './seat-store.js';
+import { serveStore } from '../shop/remote-seat-store.js';
+import type { GuardedSeatStore } from '../shop/seat-store.js';
 import type { Cleanup, Replica, Stage } from './stage.js';
 
 /** What a replica is told at its start; by message, as the URL may carry a password. */

@@ -2,7 +2,10 @@ import { GoneException, HttpException, HttpStatus, Injectable } from '@nestjs/co
 import { currentLease, Locked } from 'nestjs-interlock';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SeatStore } from './seat-store.js';
-import { TTL_MS, type Order, type Ticket } from './shop.js';
+import type { Order, Ticket } from './order.js';
+
+/** Short, so that nobody waits long for the seat of a replica that died. A living one renews its lease in time. */
+export const TTL_MS = 2_000;
 
 @Injectable()
 export class SeatsService {

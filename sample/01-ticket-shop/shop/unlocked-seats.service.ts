@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { SeatsService } from './seats.service.js';
-import type { Order, Ticket } from './shop.js';
+import type { Order, Ticket } from './order.js';
 
 /** What `--no-lock` puts in the place of the service: the same without the one line. */
 @Injectable()

@@ -1,4 +1,4 @@
-import type { Visit } from './seat-store.js';
+import type { Visit } from '../shop/seat-store.js';
 
 /** One replica got one lock. */
 export interface Turn {

@@ -1,14 +1,13 @@
-import { Module, type DynamicModule, type INestApplication } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-
+import { Module, type DynamicModule } from '@nestjs/common';
 import { LockModule, type LockBackend } from 'nestjs-interlock';
-import { DiaryController } from './diary.js';
+import { DiaryController } from './diary.controller.js';
 import { SeatStore } from './seat-store.js';
 import { SeatsController } from './seats.controller.js';
 import { SeatsService } from './seats.service.js';
 import { UnlockedSeatsService } from './unlocked-seats.service.js';
 
-export interface ReplicaOptions {
+export interface ShopOptions {
+  /** Of the replica. */
   readonly name: string;
   /** Separates the locks of this run from everything else on that server. */
   readonly prefix: string;
@@ -18,10 +17,10 @@ export interface ReplicaOptions {
 }
 
 @Module({})
-export class ReplicaModule {
-  static register({ name, prefix, backend, store, locked }: ReplicaOptions): DynamicModule {
+export class ShopModule {
+  static register({ name, prefix, backend, store, locked }: ShopOptions): DynamicModule {
     return {
-      module: ReplicaModule,
+      module: ShopModule,
       imports: [LockModule.forRoot({ backend, prefix, identity: name, shutdownTimeout: '500ms' })],
       controllers: [SeatsController, DiaryController],
       providers: [
@@ -30,11 +29,4 @@ export class ReplicaModule {
       ],
     };
   }
-}
-
-/** One replica: an ordinary Nest application on a free port. */
-export async function startReplica(options: ReplicaOptions): Promise<INestApplication> {
-  const app = await NestFactory.create(ReplicaModule.register(options), { logger: ['error', 'fatal'] });
-  await app.listen(0, '127.0.0.1');
-  return app;
 }

@@ -1,9 +1,9 @@
 import { filter, firstValueFrom } from 'rxjs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buy } from './buyers.js';
-import type { Diary } from './diary.js';
-import type { GuardedSeatStore, Visit } from './seat-store.js';
-import { TTL_MS } from './shop.js';
+import type { Diary } from '../shop/diary.controller.js';
+import type { GuardedSeatStore, Visit } from '../shop/seat-store.js';
+import { TTL_MS } from '../shop/seats.service.js';
 import type { Accident, Replica } from './stage.js';
 
 /** The victim is in the midst of the payment then. */
@@ -47,7 +47,8 @@ export async function secondAct(
   recover();
   await late;
   const write = store.visits.findLast((visit) => visit.seatId === seatId && !visit.accepted);
-  if (!write) return `${victim.name} came back, but the store refused none of its writes`;
+  if (!write)
+    return `the late write of ${victim.name} was not refused: ${seatId} was sold ${store.timesSold(seatId)} times`;
   say(write.atMs, `${victim.name} goes on, and its write is refused: fence ${write.fence}`);
   if (!(await wasTold(victim, seatId))) return `${victim.name} was not told that it lost the lock`;
   return verdict(store, before, after);

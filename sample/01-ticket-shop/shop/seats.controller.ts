@@ -1,7 +1,7 @@
 import { Body, Controller, Param, Post, UseFilters } from '@nestjs/common';
 import { LockExceptionFilter } from 'nestjs-interlock';
 import { SeatsService } from './seats.service.js';
-import type { Order, Ticket } from './shop.js';
+import type { Order, Ticket } from './order.js';
 
 @Controller('seats')
 @UseFilters(LockExceptionFilter)

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Replica } from './stage.js';
-import { BUYERS, ROWS, type Order } from './shop.js';
+import type { Order } from '../shop/order.js';
+import { BUYERS, ROWS } from './hall.js';
 
 const MOST_ATTEMPTS = 20;
 const RETRY_AFTER_MS = 200;

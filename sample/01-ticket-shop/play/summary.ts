@@ -1,7 +1,7 @@
 import type { Outcome } from './buyers.js';
 import { handOffsOf, type Turn } from './hand-offs.js';
-import type { GuardedSeatStore } from './seat-store.js';
-import { ROWS } from './shop.js';
+import type { GuardedSeatStore } from '../shop/seat-store.js';
+import { ROWS } from './hall.js';
 
 const NOTHING: Readonly<Record<Outcome, number>> = { sold: 0, soldOut: 0, busy: 0, declined: 0 };
 

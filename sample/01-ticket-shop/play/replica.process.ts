@@ -2,12 +2,14 @@
 import 'reflect-metadata';
 import { once } from 'node:events';
 import { redis } from 'nestjs-interlock/redis';
+import { RemoteSeatStore } from '../shop/remote-seat-store.js';
 import type { Orders, Ready } from './process-stage.js';
-import { RemoteSeatStore } from './remote-seat-store.js';
-import { startReplica } from './replica.module.js';
+import { startReplica } from './replica.js';
 
 // Ctrl-C reaches all processes of a terminal; here the parent decides, so that the locks are given back first.
 process.on('SIGINT', () => undefined);
+
+const parentIsGone = once(process, 'disconnect');
 
 const [orders] = (await once(process, 'message')) as [Orders];
 const { name, prefix, redisUrl, storeUrl, locked } = orders;
@@ -18,10 +20,10 @@ const app = await startReplica({
   store: new RemoteSeatStore(storeUrl),
   locked,
 });
-
-// The parent is done, or dead; what is broken off now is of no interest.
-process.once('disconnect', () => {
-  app.useLogger(false);
-  void app.close().finally(() => process.exit());
-});
 process.send?.({ url: await app.getUrl() } satisfies Ready);
+
+await parentIsGone;
+// What is broken off now is of no interest to anybody.
+app.useLogger(false);
+await app.close();
+process.exit();
