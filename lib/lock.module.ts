@@ -1,5 +1,7 @@
 import {
+  Inject,
   Module,
+  Optional,
   type DynamicModule,
   type InjectionToken,
   type ModuleMetadata,
@@ -7,12 +9,13 @@ import {
   type Provider,
   type Type,
 } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
 import { memory } from './backends/memory/index.js';
 import type { LockBackend } from './backends/lock-backend.js';
 import { LockConfigurationError, show } from './core/errors.js';
 import { settingsOf, type LockSettings } from './core/settings.js';
 import { LockService } from './lock.service.js';
-import { checkName, lockServiceToken } from './lock.tokens.js';
+import { checkName, isLockServiceToken, lockServiceToken } from './lock.tokens.js';
 
 /** What a lock service is set up with. */
 export interface LockModuleOptions extends LockSettings {
@@ -58,6 +61,11 @@ const BACKEND_METHODS: readonly Exclude<keyof LockBackend, 'traits'>[] = [
 /** Provides `LockService` to an application, and to the decorators of this package. */
 @Module({})
 export class LockModule {
+  /** @internal */
+  constructor(@Optional() @Inject(ModulesContainer) modules?: ModulesContainer) {
+    if (modules) refuseTwins(modules);
+  }
+
   /** @throws LockConfigurationError at once, when an option is wrong */
   static forRoot(options: LockModuleOptions & LockModuleExtras = {}): DynamicModule {
     const { name, global, ...rest } = options;
@@ -142,4 +150,21 @@ function makeService(options: LockModuleOptions, name: string | undefined): Lock
   checkOptions(options, name);
   const { backend = memory(), ...settings } = options;
   return new LockService(backend, settings, name);
+}
+
+/** Of two services by one name that all modules see, nobody could say which one a class gets. */
+function refuseTwins(modules: ModulesContainer): void {
+  const owners = new Map<unknown, string>();
+  for (const { metatype, isGlobal, providers } of modules.values()) {
+    if (!isGlobal) continue;
+    for (const token of providers.keys()) {
+      if (!isLockServiceToken(token)) continue;
+      const owner = owners.get(token);
+      owners.set(token, metatype.name);
+      if (owner === undefined) continue;
+      throw new LockConfigurationError(
+        `Two global modules (${owner} and ${metatype.name}) provide ${token.description}; import one of them, once, or give them different names. To replace the locks of an application in a test, override the provider lockServiceToken().`,
+      );
+    }
+  }
 }
