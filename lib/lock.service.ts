@@ -7,6 +7,7 @@ import {
 } from '@nestjs/common';
 import { from, fromEvent, isObservable, Observable, takeUntil, type Subscriber } from 'rxjs';
 import type { LockBackend } from './backends/lock-backend.js';
+import type { Clock } from './core/clock.js';
 import { LockError, LockTimeoutError } from './core/errors.js';
 import type { LockEvent } from './core/events.js';
 import { HeldLease, type Lease } from './core/lease.js';
@@ -29,6 +30,11 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
     super(backend, settings);
     this.logger = new Logger(name === undefined ? LockService.name : `${LockService.name} ${name}`);
     this.events.onAlert = (event) => this.log(event);
+  }
+
+  /** @internal */
+  get clock(): Clock {
+    return this.settings.clock;
   }
 
   async onModuleInit(): Promise<void> {
