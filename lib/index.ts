@@ -36,7 +36,7 @@ export type { Keys } from './core/locks.js';
 export type { GuardOptions, LockOptions } from './core/options.js';
 export type { LockSettings } from './core/settings.js';
 
-export { memory, type MemoryOptions } from './backends/memory/index.js';
+export { memory, MemoryServer, type MemoryOptions } from './backends/memory/index.js';
 export { BackendError, type Certainty } from './backends/backend-error.js';
 export type {
   BackendContext,

@@ -15,7 +15,8 @@ export const bare: Contestant = {
     return {
       async acquire(key) {
         const token = randomUUID();
-        while ((await client.set(key, token, 'PX', TTL_MS, 'NX')) === null) await sleep(RETRY_MS * (0.5 + Math.random()));
+        while ((await client.set(key, token, 'PX', TTL_MS, 'NX')) === null)
+          await sleep(RETRY_MS * (0.5 + Math.random()));
         return () => client.evalsha(SHA, 1, key, token);
       },
       async close() {

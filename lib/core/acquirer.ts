@@ -12,7 +12,7 @@ import { Keeper } from './keeper.js';
 import { HeldLease, type LeaseHost } from './lease.js';
 import { Line } from './line.js';
 import { ttlMsOf, type Terms } from './options.js';
-import { Calls } from './outcome.js';
+import { Calls, outcomeOf } from './outcome.js';
 import type { Refusal } from './refusal.js';
 import { Releaser } from './releaser.js';
 import type { ResolvedSettings } from './settings.js';
@@ -71,12 +71,15 @@ export class Acquirer implements LeaseHost {
 
   /** Rejects the waiters, gives back what is held, and pays what is owed; bounded. */
   async close(): Promise<void> {
+    const { clock, shutdownTimeoutMs } = this.settings;
+    const endMs = clock.now() + shutdownTimeoutMs;
     this.state = 'closed';
     // from the back, else each would send a claim as it moves up
     for (const contender of [...this.arena.contenders].reverse()) contender.close();
     await Promise.all(this.keeper.all.map((hold) => this.releaser.revoke(hold)));
     this.keeper.stop();
-    await this.debts.drain(this.settings.shutdownTimeoutMs);
+    await outcomeOf(clock, Math.max(0, endMs - clock.now()), () => this.releaser.settled());
+    await this.debts.drain(Math.max(0, endMs - clock.now()));
     this.calls.stop();
   }
 
@@ -104,6 +107,8 @@ export class Acquirer implements LeaseHost {
         if (this.state === 'closed')
           return await this.refuse(holds, { name, waitedMs: 0, verdict: { kind: 'closed' } });
       }
+      const lost = holds.length > 1 ? this.lostOf(holds) : undefined;
+      if (lost) return await this.refuse(holds, { ...lost, waitedMs: clock.now() - startMs });
     } catch (error) {
       await this.rollBack(holds);
       throw error;
@@ -178,7 +183,9 @@ export class Acquirer implements LeaseHost {
     const { signal } = terms;
     if (signal?.aborted) return Promise.resolve({ kind: 'aborted', reason: signal.reason as unknown });
     const nowMs = this.settings.clock.now();
-    const waitMs = startMs === undefined ? terms.waitMs : Math.max(0, startMs + terms.waitMs - nowMs);
+    // never 0 for a wait that is used up: that would be a single try, which may take as long as any call
+    const leftMs = (startMs ?? nowMs) + terms.waitMs - nowMs;
+    const waitMs = terms.waitMs === 0 ? 0 : leftMs || -1;
     const claim = claimOf(key, this.owners.next(), terms, waitMs > 0);
     return new Contender(this.arena, this.lineOf(key), name, claim, nowMs, waitMs, signal).run();
   }
@@ -224,6 +231,16 @@ export class Acquirer implements LeaseHost {
     if (this.events.observed)
       this.events.emit({ type: 'reentered', key: hold.name, fence: hold.grant.fence });
     return hold;
+  }
+
+  /** The first that was lost while the others were waited for. */
+  private lostOf(holds: readonly Hold[]): Pick<Refusal, 'name' | 'verdict'> | undefined {
+    for (const hold of holds) {
+      if (hold.state === 'held' && hold.expired) this.overdue(hold);
+      const { name, loss } = hold;
+      if (loss) return { name, verdict: { kind: 'unavailable', certainty: 'denied', error: loss } };
+    }
+    return undefined;
   }
 
   private async refuse(holds: readonly Hold[], refusal: Refusal): Promise<Refusal> {

@@ -11,6 +11,12 @@ export interface Failure {
 /** What came of a backend call. */
 export type Outcome<T> = { readonly ok: true; readonly value: T } | Failure;
 
+/**
+ * After an event loop that was blocked or starved, timers fire before the sockets are read. An answer that has
+ * long been there is read within one more turn of the loop, and only then the server counts as silent.
+ */
+const ANSWERS_IN_HAND_MS = 0;
+
 /** A call whose answer is awaited, between its neighbours in the order of their deadlines. */
 interface Pending {
   readonly deadlineMs: number;
@@ -65,7 +71,7 @@ export class Calls {
     this.last = pending;
     if (before) before.after = pending;
     else this.first = pending;
-    this.timer ??= this.clock.setTimer(() => this.expireDue(), this.limitMs, true);
+    this.timer ??= this.clock.setTimer(this.expireDue, this.limitMs, true);
     return pending;
   }
 
@@ -79,12 +85,16 @@ export class Calls {
     pending.after = undefined;
   }
 
-  private expireDue(): void {
-    this.timer = undefined;
+  private readonly expireDue = (): void => {
     const nowMs = this.clock.now();
+    this.timer = this.clock.setTimer(() => this.expireUnanswered(nowMs), ANSWERS_IN_HAND_MS, true);
+  };
+
+  private expireUnanswered(nowMs: number): void {
+    this.timer = undefined;
     this.expireUntil(nowMs);
     if (!this.first) return;
-    this.timer = this.clock.setTimer(() => this.expireDue(), this.first.deadlineMs - nowMs, true);
+    this.timer = this.clock.setTimer(this.expireDue, this.first.deadlineMs - this.clock.now(), true);
   }
 
   private expireUntil(nowMs: number): void {
@@ -99,7 +109,9 @@ export class Calls {
 /** One call, under a deadline with a timer of its own. Never rejects, like {@link Calls.outcome}. */
 export function outcomeOf<T>(clock: Clock, timeoutMs: number, call: () => Promise<T>): Promise<Outcome<T>> {
   return new Promise((resolve) => {
-    const timer = clock.setTimer(() => resolve(silence(timeoutMs)), timeoutMs);
+    let timer = clock.setTimer(() => {
+      timer = clock.setTimer(() => resolve(silence(timeoutMs)), ANSWERS_IN_HAND_MS);
+    }, timeoutMs);
     settle(call, (outcome) => {
       timer.clear();
       resolve(outcome);

@@ -14,6 +14,10 @@ type Release = boolean | Error;
 
 /** Gives holds back: settles a renewal in flight first, and owes what the server does not confirm. */
 export class Releaser {
+  /** Releases that were called and have not come to anything yet. */
+  private pending = 0;
+  private onSettled: (() => void) | undefined;
+
   constructor(
     private readonly backend: LockBackend,
     private readonly clock: Clock,
@@ -31,12 +35,16 @@ export class Releaser {
    * @throws LockUnavailableError, after all were tried, when the server did not confirm one
    */
   async releaseAll(holds: readonly Hold[]): Promise<boolean> {
+    // all at once, sent in that order: a silent server costs no more than for one of them
+    const releases: Promise<Release>[] = [];
+    for (let index = holds.length - 1; index >= 0; index--) {
+      releases.push(this.releaseShare(holds[index] as Hold));
+    }
     let allWereHeld = true;
     let failure: Error | undefined;
-    for (let index = holds.length - 1; index >= 0; index--) {
-      const release = await this.releaseShare(holds[index] as Hold);
+    for (const release of releases.length === 1 ? [await releases[0]] : await Promise.all(releases)) {
       if (release instanceof Error) failure ??= release;
-      else allWereHeld &&= release;
+      else allWereHeld &&= release === true;
     }
     if (failure) throw failure;
     return allWereHeld;
@@ -47,6 +55,15 @@ export class Releaser {
     this.keeper.lose(hold, 'shutdown');
     if (hold.handedOver) return;
     await this.send(hold);
+    if (hold.uncertain) this.oweAbandon(hold);
+  }
+
+  /** Resolves when all releases that were called have come to something. */
+  settled(): Promise<void> {
+    if (this.pending === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.onSettled = resolve;
+    });
   }
 
   /** Cleans up after an owner of whom something may be left on the server. */
@@ -60,6 +77,7 @@ export class Releaser {
     if (hold.state !== 'held') return false;
     hold.state = 'released';
     this.keeper.remove(hold);
+    this.pending++;
     // else it could arrive after the release, and bring the key back to life
     if (hold.renewal) await hold.renewal;
     const release = await this.send(hold);
@@ -69,6 +87,7 @@ export class Releaser {
       const heldMs = this.clock.now() - sentAtMs;
       this.events.emit({ type: 'released', key: hold.name, fence, heldMs, wasHeld: release });
     }
+    if (--this.pending === 0) this.onSettled?.();
     return release;
   }
 

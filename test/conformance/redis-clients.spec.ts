@@ -91,6 +91,19 @@ describe('the clients that locks on Redis work with', () => {
     await until(async () => (await connections()) === 1, 'the end of both connections');
   });
 
+  it('serve two services that were given one backend, until the last of them stops', async () => {
+    const shared = redis(trial.server.url);
+    await trial.connect(shared);
+    const { doubts } = await trial.connect(shared);
+    const grant = await granted(shared, trial.claim());
+    expect(await shared.evict('trial:key')).toBe(true);
+    await until(() => doubts.includes(grant.claim.owner), 'the doubt');
+    await shared.stop();
+    await granted(shared, trial.claim());
+    await shared.stop();
+    expect(await failureOf(shared.claim(trial.claim()))).toMatchObject({ certainty: 'denied' });
+  });
+
   it('do not queue a claim for later while they reconnect, though they would by themselves', async () => {
     const mine = client({ retryStrategy: () => 100 });
     mine.on('error', () => undefined);

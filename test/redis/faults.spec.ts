@@ -124,8 +124,8 @@ describe('a Redis server in trouble', () => {
       const { backend } = await trial.connect();
       const holder = await granted(backend, trial.claim());
       await busy(backend, trial.claim({ queue: true }));
+      const [dead] = await trial.admin.zrange(`${NAME}:beat`, '0', '-1');
       await trial.admin.zincrby(`${NAME}:beat`, HOUR_MS, String(dead));
-      await trial.admin.zincrby(`${NAME}:beat`, HOUR_MS, dead!);
       await backend.release(holder);
       const startMs = performance.now();
       await waitFor(backend, trial.claim({ queue: true }));
@@ -163,6 +163,22 @@ describe('a Redis server in trouble', () => {
       expect(message).toBe(`The claim of ${claim.owner} on "trial:key" arrived after it had been abandoned.`);
     }
     expect(await trial.names()).toEqual([]);
+  });
+
+  it('[29] keeps a lock that was taken over from whatever its former owner still sends', async () => {
+    const { backend } = await trial.connect();
+    for (const wish of [{ mode: 'exclusive' }, { mode: 'shared' }, { mode: 'permits', of: 1 }] as const) {
+      const stale = await granted(backend, trial.claim({ ...wish, ttlMs: 30 }));
+      await sleep(40);
+      const owner = await granted(backend, trial.claim(wish));
+      expect(await backend.release(stale)).toBe('gone');
+      expect(await backend.release(stale, 5_000)).toBe('gone');
+      expect(await backend.renew([stale])).toEqual(['gone']);
+      await backend.abandon(stale.claim);
+      expect((await backend.inspect('trial:key'))?.holders).toMatchObject([{ owner: owner.claim.owner }]);
+      expect(await backend.renew([owner])).toEqual(['renewed']);
+      expect(await backend.release(owner)).toBe('released');
+    }
   });
 
   it('[47] gives out higher fences after it lost everything, and after a restart', async () => {

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { inspect } from 'node:util';
 import { Cluster, Redis } from 'ioredis';
 import type { LockBackend } from '../../lib/backends/lock-backend.js';
 import { redis, type RedisClient } from '../../lib/backends/redis/index.js';
@@ -27,9 +28,10 @@ describe('starting on a Redis server', () => {
 
   it('fails in a sentence, without the password, when the password is wrong', async () => {
     await trial.admin.call('ACL', 'SETUSER', 'ann', 'on', '>right', '~*', '&*', '+@all');
-    const message = await refusal(redis(`redis://ann:wr0ng@127.0.0.1:${trial.server.port}`));
-    expect(message).toContain('cannot be used: the user name or the password is wrong (WRONGPASS');
-    expect(message).not.toContain('wr0ng');
+    const backend = redis(`redis://ann:wr0ng@127.0.0.1:${trial.server.port}`);
+    const failure: unknown = await trial.connect(backend).catch((error: unknown) => error);
+    expect(String(failure)).toContain('cannot be used: the user name or the password is wrong (WRONGPASS');
+    expect(inspect(failure, { depth: 9 })).not.toContain('wr0ng');
   });
 
   it('fails in a sentence when a password is missing', async () => {

@@ -119,6 +119,7 @@ export class Rig {
 
   /** Heals the server, stops everybody, and looks for what was left behind. */
   async close(): Promise<void> {
+    if (open.includes(this)) open.splice(open.indexOf(this), 1);
     for (const { backend, locks } of this.replicas) {
       backend.plan = [];
       await this.within(LONGEST_CALL_MS, locks.stop());

@@ -19,7 +19,8 @@ export class OutageReporter {
       if (reported) return;
       reported = true;
       const message = `${what} to Redis at ${this.address} is down, and is tried again: ${error.message}`;
-      this.context.report(new BackendError(message, 'unknown', { cause: error }));
+      // Its cause is left out: ioredis attaches the command that failed, and with it the password.
+      this.context.report(new BackendError(message, 'unknown'));
     });
   }
 }

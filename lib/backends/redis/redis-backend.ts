@@ -13,6 +13,7 @@ import type {
 import { fenceName, lockName, lockOf, lockPattern } from './key-names.js';
 import { keyPrefixOf } from './redis-client.js';
 import { RedisConnection, type RedisTarget, type Step } from './redis-connection.js';
+import { RedisUsers } from './redis-users.js';
 import { RedisPlace } from './redis-place.js';
 import { readBusy, readSnapshot } from './redis-reply.js';
 import {
@@ -25,7 +26,7 @@ import {
   type RedisScript,
 } from './redis-script.js';
 
-/** So many leases are renewed in one step; nobody else is served meanwhile, for about 0.3 ms. */
+/** So many leases are renewed in one step; nobody else is served meanwhile, for about half a millisecond. */
 const RENEWAL_BATCH = 250;
 /** A claim that arrives after it was abandoned is refused for so long. */
 const ABANDONED_MS = '60000';
@@ -42,12 +43,22 @@ export class RedisBackend implements LockBackend {
     remote: true,
   };
 
+  private readonly users = new RedisUsers();
+  private opening: Promise<RedisConnection> | undefined;
   private connection: RedisConnection | undefined;
 
   constructor(private readonly target: RedisTarget) {}
 
   async start(context: BackendContext): Promise<void> {
-    this.connection = await RedisConnection.open(this.target, context);
+    this.users.add(context);
+    try {
+      this.opening ??= RedisConnection.open(this.target, this.users.asOne(context));
+      this.connection = await this.opening;
+    } catch (error) {
+      this.opening = undefined;
+      this.users.leave();
+      throw error;
+    }
   }
 
   claim(claim: Claim): Promise<Grant | Place> {
@@ -118,6 +129,8 @@ export class RedisBackend implements LockBackend {
   }
 
   async stop(): Promise<void> {
+    if (!this.users.leave()) return;
+    this.opening = undefined;
     const connection = this.connection;
     this.connection = undefined;
     await connection?.close();

@@ -2,9 +2,10 @@ import type { Clock } from '../../core/clock.js';
 import type { BackendContext, NodeHealth } from '../lock-backend.js';
 import { BackendError } from '../backend-error.js';
 import { OutageReporter } from './outage-reporter.js';
+import { closeClient, createClient } from './own-client.js';
 import { addressOf, isSentinelClient, type RedisClient, type RedisOptions } from './redis-client.js';
 import { cannotStart, isMissingScript, messageOf, NotSent, redisError } from './redis-error.js';
-import { closeClient, reconnectDelayMs, RedisHints } from './redis-hints.js';
+import { RedisHints } from './redis-hints.js';
 import { allScripts, type RedisScript } from './redis-script.js';
 import { assertUsable, evictionWarning, parseInfo } from './redis-server-info.js';
 
@@ -58,7 +59,7 @@ export class RedisConnection {
   /** Connects, checks the server, and teaches it the scripts. Leaves nothing open when it fails. */
   static async open(target: RedisTarget, context: BackendContext): Promise<RedisConnection> {
     const own = !('client' in target);
-    const client = own ? await createClient(target) : target.client;
+    const client = own ? await createClient(target.url, target.options) : target.client;
     if (client.isCluster) throw unsupported('a Cluster client');
     if (isSentinelClient(client)) throw unsupported('the address of Sentinels');
     const connection = new RedisConnection(client, context, own);
@@ -223,44 +224,4 @@ function becomesReady(client: RedisClient): Promise<void> {
     client.on('ready', onReady);
     client.on('close', onClose);
   });
-}
-
-/**
- * A client that never does anything late: what cannot be written at once is refused, and what was in flight
- * when the connection broke is not sent again. A silent connection is replaced after five seconds, because TCP
- * alone would wait for minutes.
- */
-async function createClient({
-  url,
-  options,
-}: {
-  readonly url?: string | undefined;
-  readonly options?: RedisOptions | undefined;
-}): Promise<RedisClient> {
-  const Redis = await loadClient();
-  const settings = {
-    connectTimeout: 5000,
-    socketTimeout: 5000,
-    retryStrategy: reconnectDelayMs,
-    ...options,
-    lazyConnect: true,
-    enableOfflineQueue: false,
-    enableReadyCheck: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-  };
-  return url === undefined ? new Redis(settings) : new Redis(url, settings);
-}
-
-async function loadClient(): Promise<
-  new (...where: [url: string, settings: object] | [settings: object]) => RedisClient
-> {
-  try {
-    const { Redis } = await import('ioredis');
-    return Redis;
-  } catch (error) {
-    const message =
-      'nestjs-interlock/redis needs the package ioredis: install it with `npm install ioredis`.';
-    throw new BackendError(message, 'denied', { cause: error });
-  }
 }

@@ -78,9 +78,10 @@ export function redisError(what: string, address: string, cause: unknown): Backe
 /** Why a connection could not be made. */
 export function cannotStart(address: string, cause: unknown): BackendError {
   const detail = messageOf(cause);
+  // Its cause is left out: ioredis attaches the command that failed, and with it the password.
   const remedy = refusalOf(detail);
   const message = remedy
     ? `Redis at ${address} cannot be used: ${remedy} (${detail}).`
     : `Redis at ${address} cannot be reached (${detail}): start it, or correct the address given to redis().`;
-  return new BackendError(message, 'denied', { cause });
+  return new BackendError(message, 'denied');
 }

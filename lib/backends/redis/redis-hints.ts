@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { BackendContext } from '../lock-backend.js';
 import { BackendError } from '../backend-error.js';
 import type { OutageReporter } from './outage-reporter.js';
+import { closeClient, DISCONNECT_LIMIT_MS, reconnectDelayMs } from './own-client.js';
 import type { RedisClient } from './redis-client.js';
 import { messageOf } from './redis-error.js';
 
@@ -31,6 +32,7 @@ export class RedisHints {
       enableOfflineQueue: false,
       enableReadyCheck: false,
       autoResubscribe: false,
+      disconnectTimeout: DISCONNECT_LIMIT_MS,
       retryStrategy: reconnectDelayMs,
     });
     outage.watch(this.subscriber, 'The subscription');
@@ -109,24 +111,4 @@ export class RedisHints {
 function deaf(reason: unknown): BackendError {
   const message = `Redis does not let us listen to channels "interlock:*", so waiting falls back to polling (${messageOf(reason)}).`;
   return new BackendError(message, 'denied', { cause: reason });
-}
-
-/** From 50 ms, doubling up to a second, with some jitter so that a fleet does not come back at one instant. */
-export function reconnectDelayMs(attempt: number): number {
-  const longestMs = Math.min(1000, 50 * 2 ** Math.min(attempt - 1, 10));
-  return longestMs * (0.5 + Math.random() / 2);
-}
-
-/** Resolves when the connection is closed; the client itself gives up on a silent server after two seconds. */
-export function closeClient(client: RedisClient): Promise<void> {
-  if (client.status === 'end') return Promise.resolve();
-  if (client.status === 'reconnecting') {
-    // there is no connection, so its end is not told
-    client.disconnect();
-    return Promise.resolve();
-  }
-  return new Promise((resolve) => {
-    client.on('end', () => resolve());
-    client.disconnect();
-  });
 }

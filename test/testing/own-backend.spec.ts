@@ -1,5 +1,8 @@
+import { describe, it } from '@jest/globals';
 import {
   BackendError,
+  describeLockBackend,
+  ManualClock,
   type BackendContext,
   type BackendTraits,
   type Claim,
@@ -19,7 +22,7 @@ interface Row {
 }
 
 /** Stands for the server: one row a key, the fence of each key, the owners who gave up, and its clock. */
-export class Table {
+class Table {
   readonly rows = new Map<string, Row>();
   readonly fences = new Map<string, bigint>();
   readonly abandoned = new Set<string>();
@@ -34,7 +37,7 @@ export class Table {
 }
 
 /** The plainest backend that keeps the contract: exclusive locks, no line, no wake-up. */
-export class TableBackend implements LockBackend {
+class TableBackend implements LockBackend {
   readonly traits: BackendTraits = {
     name: 'table',
     modes: ['exclusive'],
@@ -142,3 +145,15 @@ export class TableBackend implements LockBackend {
     throw new BackendError('The table backend is not running.', 'denied');
   }
 }
+
+const clock = new ManualClock();
+const table = new Table(() => clock.now());
+
+describeLockBackend('table', {
+  runner: { describe, it },
+  traits: { modes: ['exclusive'], fence: 'strict', wakeUp: 'poll' },
+  create: () => new TableBackend(table),
+  clock,
+  wait: (ms) => clock.advance(ms),
+  leftovers: async () => [...table.rows.keys()].filter((key) => table.read(key)),
+});
