@@ -5,7 +5,7 @@ import {
   type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
-import { from, isObservable, Observable } from 'rxjs';
+import { from, fromEvent, isObservable, Observable, takeUntil, type Subscriber } from 'rxjs';
 import type { LockBackend } from './backends/lock-backend.js';
 import { LockError, LockTimeoutError } from './core/errors.js';
 import type { LockEvent } from './core/events.js';
@@ -92,42 +92,17 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
         signal: signal ? AbortSignal.any([signal, gone.signal]) : gone.signal,
       };
       const body = async (lease: Lease): Promise<void> => {
-        if (subscriber.closed) return;
-        const result = await call.body(lease);
-        await this.relay(isObservable(result) ? result : [result], subscriber, gone.signal);
+        if (!subscriber.closed) await relay(await call.body(lease), subscriber, gone.signal);
       };
-      const whenBusy = (error: LockTimeoutError): void => {
-        const answer = call.whenBusy(error);
-        if (answer !== undefined) subscriber.next(answer);
+      const whenBusy = async (error: LockTimeoutError): Promise<void> => {
+        const answer: unknown = await call.whenBusy(error);
+        if (answer !== undefined) await relay(answer, subscriber, gone.signal);
       };
       this.run({ ...call, options, body, whenBusy }).then(
         () => subscriber.complete(),
         (error: unknown) => subscriber.error(error),
       );
       return () => gone.abort(new LockError('Nobody is subscribed any more.'));
-    });
-  }
-
-  /** Passes everything on, and resolves when the source has ended or nobody listens any more. */
-  private relay(
-    source: Observable<unknown> | readonly unknown[],
-    subscriber: { next(value: unknown): void },
-    gone: AbortSignal,
-  ): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (gone.aborted) {
-        resolve();
-        return;
-      }
-      const subscription = from(source).subscribe({
-        next: (value) => subscriber.next(value),
-        error: reject,
-        complete: resolve,
-      });
-      gone.addEventListener('abort', () => {
-        subscription.unsubscribe();
-        resolve();
-      });
     });
   }
 
@@ -144,4 +119,19 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
       this.logger.warn(event.error.message);
     }
   }
+}
+
+/** Passes on a value, or all that an Observable has; resolves when it has ended or nobody listens any more. */
+function relay(source: unknown, subscriber: Subscriber<unknown>, gone: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (gone.aborted) {
+      resolve();
+      return;
+    }
+    // before the source is subscribed to: its first value may be all that the subscriber wanted
+    const left = fromEvent(gone, 'abort');
+    from(isObservable(source) ? source : [source])
+      .pipe(takeUntil(left))
+      .subscribe({ next: (value) => subscriber.next(value), error: reject, complete: resolve });
+  });
 }

@@ -67,6 +67,7 @@ export class Contender implements LineMember {
   private backoffMs = FIRST_BACKOFF_MS;
   private deadlineTimer: Timer | undefined;
   private retryTimer: Timer | undefined;
+  private onAbort: (() => void) | undefined;
   private readonly deadlineMs: number;
 
   constructor(
@@ -92,7 +93,11 @@ export class Contender implements LineMember {
 
   /** Never rejects. */
   run(): Promise<Verdict> {
-    if (this.signal) onceAborted(this.signal, this.onAbort);
+    const { signal } = this;
+    if (signal) {
+      this.onAbort = () => this.conclude({ kind: 'aborted', reason: signal.reason as unknown });
+      onceAborted(signal, this.onAbort);
+    }
     this.line.enter();
     this.arena.contenders.add(this);
     return new Promise((resolve) => {
@@ -133,10 +138,10 @@ export class Contender implements LineMember {
   private armDeadline(): void {
     if (this.deadlineTimer || this.settled || this.waitMs === Infinity) return;
     const leftMs = this.deadlineMs - this.arena.clock.now();
-    this.deadlineTimer = this.arena.clock.setTimer(this.onDeadline, leftMs);
+    this.deadlineTimer = this.arena.clock.setTimer(() => this.onDeadline(), leftMs);
   }
 
-  private readonly attempt = (): void => {
+  private attempt(): void {
     if (this.settled) return;
     if (this.inFlight) {
       this.hinted = true;
@@ -148,8 +153,8 @@ export class Contender implements LineMember {
     const { backend, calls } = this.arena;
     const { place, claim } = this;
     const call = (): Promise<Grant | Place> => (place ? place.retry() : backend.claim(claim));
-    void calls.outcome(call, this.timeoutMs()).then(this.onOutcome);
-  };
+    void calls.outcome(call, this.timeoutMs()).then((outcome) => this.onOutcome(outcome));
+  }
 
   private timeoutMs(): number {
     const { callTimeoutMs, clock } = this.arena;
@@ -159,7 +164,7 @@ export class Contender implements LineMember {
     return Math.max(1, Math.min(callTimeoutMs, this.deadlineMs + GRACE_MS - clock.now()));
   }
 
-  private readonly onOutcome = (outcome: Outcome<Grant | Place>): void => {
+  private onOutcome(outcome: Outcome<Grant | Place>): void {
     this.inFlight = false;
     if (this.settled) return;
     if (!outcome.ok) return this.onFailure(outcome);
@@ -168,7 +173,7 @@ export class Contender implements LineMember {
     this.backoffMs = FIRST_BACKOFF_MS;
     if (isGrant(outcome.value)) this.onGrant(outcome.value);
     else this.onPlace(outcome.value);
-  };
+  }
 
   private onGrant(grant: Grant): void {
     const { ttlMs } = grant.claim;
@@ -192,7 +197,7 @@ export class Contender implements LineMember {
     this.armDeadline();
     if (this.beside) return this.fallIn();
     this.place = place;
-    place.onHint(this.attempt);
+    place.onHint(() => this.attempt());
     if (this.hinted) return this.attempt();
     const { expiresInMs = Infinity } = place.busy;
     this.retryIn(Math.max(SHORTEST_PAUSE_MS, Math.min(this.arena.backend.traits.pollMs, expiresInMs + 1)));
@@ -218,20 +223,16 @@ export class Contender implements LineMember {
 
   private retryIn(delayMs: number): void {
     this.retryTimer?.clear();
-    this.retryTimer = this.arena.clock.setTimer(this.attempt, delayMs);
+    this.retryTimer = this.arena.clock.setTimer(() => this.attempt(), delayMs);
   }
 
-  private readonly onDeadline = (): void => {
+  private onDeadline(): void {
     // a first claim whose answer is due any moment gets its grace: that answer says why
     if (this.inFlight && !this.answered && !this.failure) return;
     const failure = this.failure ?? this.line.news?.failure;
     if (failure) this.concludeUnavailable(failure);
     else this.conclude({ kind: 'busy', busy: this.busy ?? this.line.news?.busy ?? {} });
-  };
-
-  private readonly onAbort = (): void => {
-    this.conclude({ kind: 'aborted', reason: this.signal?.reason as unknown });
-  };
+  }
 
   private concludeUnavailable({ certainty, error }: Failure): void {
     this.conclude({ kind: 'unavailable', certainty, error });
@@ -242,7 +243,7 @@ export class Contender implements LineMember {
     this.settled = true;
     this.deadlineTimer?.clear();
     this.retryTimer?.clear();
-    if (this.signal) forgetAbort(this.signal, this.onAbort);
+    if (this.signal && this.onAbort) forgetAbort(this.signal, this.onAbort);
     if (verdict.kind === 'granted') {
       this.line.granted();
     } else if (this.inFlight || this.uncertain || this.place) {

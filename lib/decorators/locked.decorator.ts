@@ -88,9 +88,15 @@ async function run(
   scheduled: boolean,
 ): Promise<unknown> {
   const locks = locksOf(self, name, site);
-  const result = await (scheduled ? locks.runJob(call, site) : locks.run(call));
-  // An Observable does nothing before it is subscribed to, and by then the lock of the call is gone.
-  return isObservable(result) ? locks.observe({ ...call, body: () => result }) : result;
+  let ran = false;
+  const body: GuardedCall['body'] = (lease) => {
+    ran = true;
+    return call.body(lease);
+  };
+  const result = await (scheduled ? locks.runJob({ ...call, body }, site) : locks.run({ ...call, body }));
+  // An Observable does nothing before it is subscribed to, and by then the lock of the call is gone. One that
+  // `onBusy` made needs none.
+  return ran && isObservable(result) ? locks.observe({ ...call, body: () => result }) : result;
 }
 
 function observe(
