@@ -19,7 +19,8 @@ export interface LockedOptions extends GuardOptions {
   /**
    * What happens when the key is not free within `wait`. `throw`: the call rejects with `LockTimeoutError`.
    * `skip`: it resolves with undefined, and nothing has run. A function: it resolves with what that returns, or
-   * rejects with what that throws. Default `throw`; on scheduled methods `skip`.
+   * rejects with what that throws. An Observable emits what a call would resolve with, undefined included, and
+   * completes. Default `throw`; on scheduled methods `skip`.
    */
   readonly onBusy?: OnBusy;
   /** The `name` of the lock service to use. Default: the one without a name. */

@@ -95,8 +95,8 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
         if (!subscriber.closed) await relay(await call.body(lease), subscriber, gone.signal);
       };
       const whenBusy = async (error: LockTimeoutError): Promise<void> => {
-        const answer: unknown = await call.whenBusy(error);
-        if (answer !== undefined) await relay(answer, subscriber, gone.signal);
+        // undefined as well: without any value, Nest would answer a request with 500
+        await relay(await call.whenBusy(error), subscriber, gone.signal);
       };
       this.run({ ...call, options, body, whenBusy }).then(
         () => subscriber.complete(),

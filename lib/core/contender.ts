@@ -112,6 +112,12 @@ export class Contender implements LineMember {
     else this.attempt();
   }
 
+  giveUpIfOver(): boolean {
+    if (this.arena.clock.now() < this.deadlineMs) return false;
+    this.onDeadline();
+    return true;
+  }
+
   /** This process freed the key. Useless when the server told us of somebody ahead. */
   hintFromHere(): void {
     if (!this.place || (this.place.busy.ahead ?? 0) === 0) this.attempt();
@@ -229,9 +235,9 @@ export class Contender implements LineMember {
   private onDeadline(): void {
     // a first claim whose answer is due any moment gets its grace: that answer says why
     if (this.inFlight && !this.answered && !this.failure) return;
-    const failure = this.failure ?? this.line.news?.failure;
+    const failure = this.failure ?? this.line.news.failure;
     if (failure) this.concludeUnavailable(failure);
-    else this.conclude({ kind: 'busy', busy: this.busy ?? this.line.news?.busy ?? {} });
+    else this.conclude({ kind: 'busy', busy: this.busy ?? this.line.news.busy ?? {} });
   }
 
   private concludeUnavailable({ certainty, error }: Failure): void {

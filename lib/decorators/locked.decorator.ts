@@ -11,6 +11,16 @@ import { siteOf } from './site.js';
 const SCHEDULED = 'SCHEDULER_TYPE';
 
 /**
+ * Refuses the method whose arguments cannot be given to a key function of A. TypeScript takes the bound of P for P
+ * then, and lets it pass because parameters of methods are bivariant; but unlike any inferred list it is readonly.
+ */
+type Fits<P extends readonly unknown[], A extends readonly unknown[]> = A extends readonly []
+  ? unknown
+  : P extends unknown[]
+    ? unknown
+    : 'The arguments of the method do not fit the function that makes its key.';
+
+/**
  * Runs a method while holding a lock, on one replica at a time. On any method of a provider, controller,
  * gateway or message handler; above or below its other decorators.
  *
@@ -35,7 +45,7 @@ export function Locked<A extends readonly unknown[] = []>(
 ): <P extends readonly [...A, ...unknown[]], R>(
   target: object,
   property: string | symbol,
-  descriptor: TypedPropertyDescriptor<(...args: P) => R>,
+  descriptor: TypedPropertyDescriptor<(...args: P) => R> & Fits<P, A>,
 ) => void {
   return (target, property, descriptor) => {
     const site = siteOf(target, property);
@@ -46,7 +56,7 @@ export function Locked<A extends readonly unknown[] = []>(
     requestLocks(target, locks);
 
     const wrapper = wrapMethod(method, (self, args) => {
-      const scheduled = Reflect.hasMetadata(SCHEDULED, wrapper);
+      const scheduled = isScheduled(wrapper) || isScheduled(Reflect.get(target, property));
       const busy = onBusy ?? (scheduled ? 'skip' : 'throw');
       const call: GuardedCall = {
         keys: () => keysOf(make, args, site),
@@ -78,6 +88,11 @@ function methodOf(
     );
   }
   return value as Method;
+}
+
+/** Looked for on the method that the class has in the end, too: `@Cron` may stand above another decorator. */
+function isScheduled(method: unknown): boolean {
+  return typeof method === 'function' && Reflect.hasMetadata(SCHEDULED, method);
 }
 
 async function run(

@@ -12,8 +12,8 @@ export type KeySource<A extends readonly unknown[] = readonly never[]> =
 /** Makes the keys of one call from its arguments. */
 export type KeyMaker = (args: readonly unknown[]) => Keys;
 
-/** Where each placeholder's value stands among the arguments; whether it takes all from there on. */
-type Positions = (placeholder: Placeholder) => number;
+/** The value of a placeholder, among the arguments of one call. */
+type Pick = (args: readonly unknown[]) => unknown;
 
 /**
  * Prepares the keys of a method, once, at its definition.
@@ -37,33 +37,42 @@ export function methodKeys(
       `The key of the lock on ${site} is ${show(source)}; give a text like 'order:<id>', a list of them, or a function of the arguments.`,
     );
   }
-  const positionOf = positions(originalOf(method), keyParamsOf(target, property), site);
+  const pickFor = picks(originalOf(method), keyParamsOf(target, property), site);
   const templates = (texts as readonly string[]).map((text) => {
     const template = new KeyTemplate(text, site);
-    const placed = new Map(
-      template.placeholders.map((placeholder) => [placeholder, positionOf(placeholder)]),
-    );
-    return (args: readonly unknown[]) => template.fill((placeholder) => args[placed.get(placeholder) ?? -1]);
+    const picked = new Map(template.placeholders.map((placeholder) => [placeholder, pickFor(placeholder)]));
+    return (args: readonly unknown[]) => template.fill((placeholder) => picked.get(placeholder)?.(args));
   });
   const [only] = templates;
   return typeof source === 'string' && only ? only : (args) => templates.map((fill) => fill(args));
 }
 
-/** By `@KeyParam`, else by position, else by the parameter's own name. */
-function positions(method: Method, marked: ReadonlyMap<string, number>, site: string): Positions {
-  return (placeholder) => {
-    const { head, text } = placeholder;
-    const byMark = marked.get(head);
-    if (byMark !== undefined) return byMark;
-    if (/^\d+$/.test(head)) return Number(head);
-    const names = parametersOf(method)?.names ?? [];
-    const index = names.indexOf(head);
-    if (index >= 0) return index;
-    const known = [...names.filter((name) => name !== undefined), ...marked.keys()].join(', ') || 'none';
-    throw new LockConfigurationError(
-      `${text} in the key of the lock on ${site} names no parameter (there are: ${known}). Correct the name; if a minifier renames parameters, mark the parameter with @KeyParam('${head}') or write its position, like <0>.`,
-    );
+/** By `@KeyParam`, else by position, else by the parameter's own name. `...rest` is the list of all from there on. */
+function picks(
+  method: Method,
+  marked: ReadonlyMap<string, number>,
+  site: string,
+): (placeholder: Placeholder) => Pick {
+  const parameters = parametersOf(method);
+  const names = parameters?.names ?? [];
+  return ({ head, text }) => {
+    if (!marked.has(head) && /^\d+$/.test(head)) return (args) => args[Number(head)];
+    const index = marked.get(head) ?? names.indexOf(head);
+    if (index < 0) throw noParameter(text, head, site, [...names, ...marked.keys()]);
+    return index === parameters?.rest ? (args) => args.slice(index) : (args) => args[index];
   };
+}
+
+function noParameter(
+  text: string,
+  head: string,
+  site: string,
+  names: readonly (string | undefined)[],
+): LockConfigurationError {
+  const known = names.filter((name) => name !== undefined).join(', ') || 'none';
+  return new LockConfigurationError(
+    `${text} in the key of the lock on ${site} names no parameter (there are: ${known}). Correct the name; if a minifier renames parameters, mark the parameter with @KeyParam('${head}') or write its position, like <0>.`,
+  );
 }
 
 /** The keys of one call, checked to be keys whatever a user's function made of them. */

@@ -23,7 +23,8 @@ export function requestLocks(prototype: object, name: string | undefined): void 
 }
 
 export function setLocks(instance: object, token: symbol, service: unknown): void {
-  Object.defineProperty(instance, token, { value: service, configurable: true, enumerable: false });
+  // writable: Nest 11 assigns once more for each subclass with locks of its own, and to what it resolves anew
+  Object.defineProperty(instance, token, { value: service, configurable: true, writable: true });
 }
 
 /** @throws LockConfigurationError that says why there is none: nothing guarded may run then */

@@ -263,11 +263,11 @@ describe('a locked method that is declared to return an Observable', () => {
     await lease.release();
   });
 
-  it('completes empty by onBusy skip; a function answers by a promise or an Observable of its own', async () => {
+  it('emits undefined by onBusy skip, as a call resolves; a function answers by a promise or an Observable of its own', async () => {
     const { app, other } = await guardedApp({ providers: [Feeds] });
     const feeds = app.get(Feeds);
     const lease = await other.acquire('k');
-    expect(await collect(feeds.skipping())).toEqual([]);
+    expect(await collect(feeds.skipping())).toEqual([undefined]);
     expect(await collect(feeds.promising())).toEqual(['busy']);
     expect(await collect(feeds.streaming())).toEqual(['busy', 'still']);
     await lease.release();

@@ -13,6 +13,7 @@ export interface GuardedApp {
   readonly locks: LockService;
   readonly backend: FaultyBackend;
   readonly clock: ManualClock;
+  readonly server: MemoryServer;
   /** What happened to its locks so far, oldest first. */
   readonly events: readonly LockEvent[];
   /** The locks of another replica, on the same server. */
@@ -27,11 +28,7 @@ export interface GuardedAppOptions extends LockSettings, Pick<LockModuleExtras, 
   readonly prepare?: (app: INestApplication) => unknown;
 }
 
-interface Open extends GuardedApp {
-  readonly server: MemoryServer;
-}
-
-const open: Open[] = [];
+const open: GuardedApp[] = [];
 
 /**
  * Starts an application with `LockModule`. After the test it is closed, and nothing may be left of its locks: no
