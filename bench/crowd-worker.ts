@@ -4,7 +4,7 @@ import { commandsSent } from './command-count.js';
 import { contestants } from './contestants/index.js';
 import type { LockInstance } from './contestants/contestant.js';
 import type { Order, Word } from './crowd.js';
-import { cyclesMs } from './disciplines/sequential.js';
+import { cycle } from './disciplines/sequential.js';
 
 const instances = new Map<string, LockInstance>();
 
@@ -14,7 +14,7 @@ async function instanceOf(name: string, url: string): Promise<LockInstance> {
   const contestant = contestants.find((candidate) => candidate.name === name);
   if (!contestant) throw new Error(`There is no contestant "${name}".`);
   const instance = await contestant.open(url);
-  await cyclesMs(instance, `warm-up-of-${process.pid}`, 20);
+  await cycle(instance, `warm-up-of-${process.pid}`, 20);
   instances.set(name, instance);
   return instance;
 }
@@ -28,7 +28,7 @@ async function follow(order: Order): Promise<Word> {
   const locks = await instanceOf(order.contestant, order.url);
   await sleep(Math.max(0, startAt - now()));
   const before = commandsSent();
-  await Promise.all(Array.from({ length: callers }, () => cyclesMs(locks, key, 1)));
+  await Promise.all(Array.from({ length: callers }, () => cycle(locks, key, 1)));
   return { say: 'done', endedAt: now(), calls: commandsSent() - before };
 }
 

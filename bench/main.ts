@@ -3,12 +3,12 @@
  * server of our own. See README.md.
  */
 import { parseArgs } from 'node:util';
-import { contestants } from './contestants/index.js';
+import { ensureServers } from '../scripts/servers.mjs';
+import { RedisServer } from '../test/support/redis-server.js';
 import { disciplines } from './disciplines/index.js';
-import type { Discipline, Measurement } from './disciplines/discipline.js';
+import type { Discipline, Measurement, Results } from './disciplines/discipline.js';
 import { machine, print, sectionOf } from './report.js';
 import { Rig } from './rig.js';
-import { startServer } from './server.js';
 
 const { values: options } = parseArgs({
   options: {
@@ -21,11 +21,10 @@ const { values: options } = parseArgs({
 const rounds = Number(options.rounds ?? (options.quick ? 1 : 9));
 if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds takes a whole number from 1 on.');
 const only = new Set(options.only.flatMap((names) => names.split(',')));
-const chosenDisciplines = chosen(disciplines);
-const chosenContestants = chosen(contestants);
+const names = [...disciplines, ...disciplines.flatMap(({ entries }) => entries)].map(({ name }) => name);
 for (const name of only) {
-  const names = [...disciplines, ...contestants].map((known) => known.name);
-  if (!names.includes(name)) throw new Error(`There is no "${name}"; --only takes ${names.join(', ')}.`);
+  if (names.includes(name)) continue;
+  throw new Error(`There is no "${name}"; --only takes ${[...new Set(names)].join(', ')}.`);
 }
 
 /** All of them, unless some are named. */
@@ -34,32 +33,32 @@ function chosen<T extends { readonly name: string }>(all: readonly T[]): readonl
   return named.length > 0 ? named : all;
 }
 
-/** Round by round, every contestant in turn, each time from another one on. */
-async function compare(discipline: Discipline, rig: Rig): Promise<Map<string, Measurement[]>> {
-  const field = (discipline.contestants ?? contestants).filter((one) => chosenContestants.includes(one));
+/** In turns, round by round, each time from another entry on. */
+async function compare({ entries, turns = 1 }: Discipline, rig: Rig): Promise<Results> {
+  const field = chosen(entries);
   const results = new Map(field.map(({ name }): [string, Measurement[]] => [name, []]));
-  for (let round = -1; round < rounds; round++) {
+  // the first round warms up
+  for (let turn = -turns; turn < rounds * turns; turn++) {
     for (let place = 0; place < field.length; place++) {
-      const contestant = field[(place + round + 1) % field.length];
-      if (!contestant) continue;
-      const measurement = await discipline.measure(contestant, rig);
-      // the first round warms up
-      if (round >= 0) results.get(contestant.name)?.push(measurement);
+      const entry = field[(place + turn + turns) % field.length];
+      const measurement = await entry?.measure(rig);
+      if (entry && measurement && turn >= 0) results.get(entry.name)?.push(measurement);
     }
   }
   return results;
 }
 
-const server = await startServer();
+await ensureServers();
+const server = await RedisServer.start();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void server.stop().finally(() => process.exit(1)));
 }
 const rig = new Rig(server.url, options.quick);
 try {
   const sections = [];
-  const title = machine(server.version);
+  const title = await machine(server.url);
   if (!options.json) console.log(title);
-  for (const discipline of chosenDisciplines) {
+  for (const discipline of chosen(disciplines)) {
     const section = sectionOf(discipline, await compare(discipline, rig));
     if (!options.json) print(discipline, section);
     sections.push(section);

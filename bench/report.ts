@@ -1,8 +1,8 @@
 import { cpus, totalmem } from 'node:os';
-import { contestants } from './contestants/index.js';
+import { Redis } from 'ioredis';
 import type { Bar, Discipline, Results } from './disciplines/discipline.js';
 
-/** One discipline's figures: by contestant, then by column. */
+/** The figures of one discipline: by entry, then by column. */
 export interface Section {
   readonly name: string;
   readonly title: string;
@@ -12,16 +12,15 @@ export interface Section {
 
 export function sectionOf(discipline: Discipline, results: Results): Section {
   const { name, title, columns, bars } = discipline;
-  const figures = [...results.keys()].map((contestant) => [
-    contestant,
-    Object.fromEntries(columns.map((column) => [column.title, column.figure(contestant, results)])),
+  const figures = [...results.keys()].map((entry) => [
+    entry,
+    Object.fromEntries(columns.map((column) => [column.title, column.figure(entry, results)])),
   ]);
-  const oursTakesPart = contestants.some(({ name: known, ours }) => ours && results.has(known));
   return {
     name,
     title,
     figures: Object.fromEntries(figures) as Section['figures'],
-    bars: oursTakesPart ? bars.map((bar) => judge(bar, results)) : [],
+    bars: bars.map((bar) => judge(bar, results)).filter(({ figure }) => Number.isFinite(figure)),
   };
 }
 
@@ -33,8 +32,8 @@ function judge(bar: Bar, results: Results): Section['bars'][number] {
 
 export function print(discipline: Discipline, section: Section): void {
   const head = ['', ...discipline.columns.map(({ title }) => title)];
-  const rows = Object.entries(section.figures).map(([contestant, figures]) => [
-    contestant,
+  const rows = Object.entries(section.figures).map(([entry, figures]) => [
+    entry,
     ...discipline.columns.map(({ title, digits }) => show(figures[title] ?? NaN, digits)),
   ]);
   const widths = head.map((_, at) => Math.max(...[head, ...rows].map((row) => row[at]?.length ?? 0)));
@@ -48,7 +47,11 @@ export function print(discipline: Discipline, section: Section): void {
   for (const { title, passes } of section.bars) console.log(`  ${passes ? 'PASS' : 'miss'}  ${title}`);
 }
 
-export function machine(redisVersion: string): string {
+/** What all this ran on. */
+export async function machine(url: string): Promise<string> {
+  const client = new Redis(url);
+  const redisVersion = /redis_version:(\S+)/.exec(await client.info('server'))?.[1] ?? 'unknown';
+  await client.quit();
   const [cpu, ...more] = cpus();
   const memory = Math.round(totalmem() / 2 ** 30);
   return `${more.length + 1} × ${cpu?.model.trim() ?? 'unknown processor'}, ${memory} GiB; Node ${process.versions.node}, Redis ${redisVersion}, loopback`;

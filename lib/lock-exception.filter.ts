@@ -8,6 +8,7 @@ import {
   LockUnavailableError,
   NotLeaderError,
 } from './core/errors.js';
+import { StaleFenceError } from './core/fence-guard.js';
 
 /** What a client may be told: no keys of other people, no servers, no stacks. */
 interface Refusal {
@@ -46,7 +47,7 @@ export class LockExceptionFilter implements ExceptionFilter {
         message: 'This is in use right now; try again.',
       };
     }
-    const isPassing = [LockUnavailableError, LockLostError, NotLeaderError].some(
+    const isPassing = [LockUnavailableError, LockLostError, StaleFenceError, NotLeaderError].some(
       (kind) => error instanceof kind,
     );
     if (isPassing) {

@@ -1,8 +1,6 @@
 /** One of those that the bench compares. */
 export interface Contestant {
   readonly name: string;
-  /** Ours; the others are what it is measured against. */
-  readonly ours?: boolean;
   /** A service instance, as a replica of an application has one: with connections of its own. */
   open(url: string): Promise<LockInstance>;
 }

@@ -1,12 +1,12 @@
-import { redis } from '../../lib/backends/redis/index.js';
-import { Locks } from '../../lib/core/locks.js';
+import { LockService } from 'nestjs-interlock';
+import { redis } from 'nestjs-interlock/redis';
 import { TTL_MS, type Contestant } from './contestant.js';
 
+/** Without Nest around it, but through the service that Nest hands out. */
 export const interlock: Contestant = {
   name: 'interlock',
-  ours: true,
   async open(url) {
-    const locks = new Locks(redis(url), { ttl: TTL_MS, wait: Infinity });
+    const locks = new LockService(redis(url), { ttl: TTL_MS, wait: Infinity });
     await locks.start();
     return {
       async acquire(key) {

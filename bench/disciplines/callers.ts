@@ -1,13 +1,14 @@
-import { ratio } from '../stats.js';
-import { callsColumn, roundsOf, spreadColumns, timesColumn } from './columns.js';
-import type { Discipline } from './discipline.js';
-import { cyclesMs } from './sequential.js';
+import { contestants } from '../contestants/index.js';
+import { callsColumn, spreadColumns, timesColumn, timesOf } from './columns.js';
+import { entriesOf, type Discipline } from './discipline.js';
+import { cycle } from './sequential.js';
 
 const CALLERS = 64;
 
 export const callers: Discipline = {
   name: 'callers',
   title: `${CALLERS} callers at once, each with a key of its own`,
+  turns: 4,
   columns: [...spreadColumns('cycles/ms', 1), timesColumn('bare'), callsColumn],
   bars: [
     {
@@ -15,26 +16,22 @@ export const callers: Discipline = {
       digits: 2,
       figure(results) {
         const others = [...results.keys()].filter((name) => name !== 'interlock');
-        const ours = roundsOf('interlock', results);
-        return Math.min(...others.map((name) => ratio(ours, roundsOf(name, results))));
+        return Math.min(...others.map((name) => timesOf('interlock', name, results)));
       },
       side: 'at least',
       limit: 0.9,
     },
   ],
-  async measure(contestant, rig) {
+  entries: entriesOf(contestants, async (contestant, rig) => {
     const locks = await rig.instance(contestant);
     const keys = Array.from({ length: CALLERS }, () => rig.freshKey());
-    const each = rig.size(60);
-    await Promise.all(keys.map((key) => cyclesMs(locks, key, rig.size(10))));
+    const each = rig.size(40);
+    await Promise.all(keys.map((key) => cycle(locks, key, rig.size(5))));
     const calls = rig.countCalls();
     const startedAt = performance.now();
-    await Promise.all(keys.map((key) => cyclesMs(locks, key, each)));
+    await Promise.all(keys.map((key) => cycle(locks, key, each)));
+    const tookMs = performance.now() - startedAt;
     const acquisitions = CALLERS * each;
-    return {
-      values: [acquisitions / (performance.now() - startedAt)],
-      calls: calls(),
-      acquisitions,
-    };
-  },
+    return { values: [acquisitions / tookMs], calls: calls(), acquisitions };
+  }),
 };

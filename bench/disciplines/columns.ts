@@ -1,21 +1,26 @@
 import { median, quantile, ratio, sum } from '../stats.js';
 import type { Column, Results } from './discipline.js';
 
-/** All values of all rounds. */
+/** All values of all turns. */
 export function valuesOf(name: string, results: Results): number[] {
   return (results.get(name) ?? []).flatMap(({ values }) => values);
 }
 
-/** One value a round. */
-export function roundsOf(name: string, results: Results): number[] {
+/** One value a turn. */
+export function turnsOf(name: string, results: Results): number[] {
   return (results.get(name) ?? []).map(({ values }) => median(values));
+}
+
+/** How many times `base`, turn by turn. */
+export function timesOf(name: string, base: string, results: Results): number {
+  return ratio(turnsOf(name, results), turnsOf(base, results));
 }
 
 export function quantileColumn(title: string, q: number, digits: number): Column {
   return { title, digits, figure: (name, results) => quantile(valuesOf(name, results), q) };
 }
 
-/** Median, and how far the rounds were apart. */
+/** Median, and how far the turns were apart. */
 export function spreadColumns(unit: string, digits: number): Column[] {
   return [
     quantileColumn(unit, 0.5, digits),
@@ -28,7 +33,7 @@ export function timesColumn(base: string): Column {
   return {
     title: `× ${base}`,
     digits: 2,
-    figure: (name, results) => ratio(roundsOf(name, results), roundsOf(base, results)),
+    figure: (name, results) => timesOf(name, base, results),
   };
 }
 
@@ -36,7 +41,7 @@ export const callsColumn: Column = {
   title: 'calls/acquisition',
   digits: 1,
   figure(name, results) {
-    const rounds = results.get(name) ?? [];
-    return sum(rounds.map(({ calls }) => calls)) / sum(rounds.map(({ acquisitions }) => acquisitions));
+    const turns = results.get(name) ?? [];
+    return sum(turns.map(({ calls }) => calls)) / sum(turns.map(({ acquisitions }) => acquisitions));
   },
 };

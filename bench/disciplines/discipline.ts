@@ -1,27 +1,36 @@
 import type { Contestant } from '../contestants/contestant.js';
 import type { Rig } from '../rig.js';
 
-/** What the contestants have to do, and what is made of it. */
+/** What has to be done, by whom, and what is made of it. */
 export interface Discipline {
   readonly name: string;
   readonly title: string;
+  readonly entries: readonly Entry[];
+  /**
+   * A round is made of so many turns of each entry; default 1. The shorter a turn, the more alike are the
+   * circumstances of those who are compared.
+   */
+  readonly turns?: number;
   readonly columns: readonly Column[];
   readonly bars: readonly Bar[];
-  /** Who takes part; default: everybody. */
-  readonly contestants?: readonly Contestant[];
-  /** One round of one contestant. */
-  measure(contestant: Contestant, rig: Rig): Promise<Measurement>;
+}
+
+/** One who takes part in a discipline. */
+export interface Entry {
+  readonly name: string;
+  /** One turn. */
+  measure(rig: Rig): Promise<Measurement>;
 }
 
 export interface Measurement {
-  /** One figure a round, or many, as the discipline likes. */
+  /** One figure a turn, or many, as the discipline likes. */
   readonly values: readonly number[];
-  /** Commands sent to the server, and what they were sent for. */
+  /** Commands sent to the server, and the acquisitions that they were sent for. */
   readonly calls: number;
   readonly acquisitions: number;
 }
 
-/** The measurements of one discipline, round by round, by the contestant's name. */
+/** The measurements of one discipline, turn by turn, by the name of the entry. */
 export type Results = ReadonlyMap<string, readonly Measurement[]>;
 
 export interface Column {
@@ -38,4 +47,14 @@ export interface Bar {
   readonly limit: number;
   /** Whether the figure has to stay below its limit or to reach it. */
   readonly side: 'at most' | 'at least';
+}
+
+export function entriesOf(
+  contestants: readonly Contestant[],
+  measure: (contestant: Contestant, rig: Rig) => Promise<Measurement>,
+): Entry[] {
+  return contestants.map((contestant) => ({
+    name: contestant.name,
+    measure: (rig) => measure(contestant, rig),
+  }));
 }

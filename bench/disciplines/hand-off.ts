@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { LockInstance } from '../contestants/contestant.js';
-import { RETRY_MS } from '../contestants/contestant.js';
+import { RETRY_MS, type LockInstance } from '../contestants/contestant.js';
+import { contestants } from '../contestants/index.js';
 import { interlock } from '../contestants/interlock.js';
+import type { Rig } from '../rig.js';
 import { quantile } from '../stats.js';
 import { callsColumn, quantileColumn, timesColumn, valuesOf } from './columns.js';
-import type { Bar, Column, Discipline, Measurement } from './discipline.js';
+import { entriesOf, type Bar, type Column, type Discipline, type Measurement } from './discipline.js';
 
-/** Long enough for every waiter to have been refused, and to be wherever it waits. */
+/** Long enough for a waiter to have been refused, and to be wherever it waits. */
 const SETTLE_MS = 10;
 
 const columns: readonly Column[] = [
@@ -22,58 +23,46 @@ export const handOff: Discipline = {
   title: 'Hand-off to the one waiter of another instance: from the call of release until it has the lock',
   columns: [...columns, timesColumn('bare'), callsColumn],
   bars: [bar('p50', 0.5, 0.8), bar('p99', 0.99, 3)],
-  async measure(contestant, rig) {
-    const [holder, waiter] = [await rig.instance(contestant, 0), await rig.instance(contestant, 1)];
-    const calls = rig.countCalls();
-    const values = await handOffs(holder, waiter, rig.size(25), () => rig.freshKey());
-    return measurement(values, calls());
-  },
+  entries: entriesOf(contestants, async (contestant, rig) =>
+    handOffs(await rig.instance(contestant, 0), await rig.instance(contestant, 1), rig),
+  ),
 };
 
-/** Between two callers of one replica. The others make no difference between these and callers elsewhere. */
+/** Between two callers of one replica. To the others these are no different from callers elsewhere. */
 export const handOffInside: Discipline = {
   name: 'hand-off-inside',
   title: 'The same with holder and waiter in one instance',
   columns: [...columns, callsColumn],
   bars: [],
-  contestants: [interlock],
-  async measure(contestant, rig) {
+  entries: entriesOf([interlock], async (contestant, rig) => {
     const locks = await rig.instance(contestant);
-    const calls = rig.countCalls();
-    const values = await handOffs(locks, locks, rig.size(25), () => rig.freshKey());
-    return measurement(values, calls());
-  },
+    return handOffs(locks, locks, rig);
+  }),
 };
 
-async function handOffs(
-  holder: LockInstance,
-  waiter: LockInstance,
-  times: number,
-  freshKey: () => string,
-): Promise<number[]> {
-  const tookMs: number[] = [];
-  for (let time = 0; time < times; time++) {
-    const key = freshKey();
-    const release = await holder.acquire(key);
-    let hadAt = NaN;
-    const waiting = waiter.acquire(key).then((next) => {
-      hadAt = performance.now();
-      return next;
-    });
-    // at any point between two tries of those who try again and again
-    await sleep(SETTLE_MS + Math.random() * RETRY_MS);
-    const startedAt = performance.now();
-    const released = release();
-    const releaseNext = await waiting;
-    tookMs.push(hadAt - startedAt);
-    await released;
-    await releaseNext();
-  }
-  return tookMs;
+async function handOffs(holder: LockInstance, waiter: LockInstance, rig: Rig): Promise<Measurement> {
+  const values: number[] = [];
+  const times = rig.size(25);
+  const calls = rig.countCalls();
+  for (let time = 0; time < times; time++) values.push(await handOverMs(holder, waiter, rig.freshKey()));
+  return { values, calls: calls(), acquisitions: 2 * times };
 }
 
-function measurement(values: readonly number[], calls: number): Measurement {
-  return { values, calls, acquisitions: 2 * values.length };
+async function handOverMs(holder: LockInstance, waiter: LockInstance, key: string): Promise<number> {
+  const release = await holder.acquire(key);
+  let hadAt = NaN;
+  const waiting = waiter.acquire(key).then((next) => {
+    hadAt = performance.now();
+    return next;
+  });
+  // at any moment between two tries of those who try again and again
+  await sleep(SETTLE_MS + Math.random() * RETRY_MS);
+  const startedAt = performance.now();
+  const released = release();
+  const releaseNext = await waiting;
+  await released;
+  await releaseNext();
+  return hadAt - startedAt;
 }
 
 function bar(name: string, q: number, limit: number): Bar {

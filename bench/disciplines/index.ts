@@ -1,4 +1,5 @@
 import { callers } from './callers.js';
+import { decorator } from './decorator.js';
 import type { Discipline } from './discipline.js';
 import { handOff, handOffInside } from './hand-off.js';
 import { herd, herdOfProcesses } from './herd.js';
@@ -11,4 +12,5 @@ export const disciplines: readonly Discipline[] = [
   handOffInside,
   herd,
   herdOfProcesses,
+  decorator,
 ];

@@ -1,38 +1,45 @@
+import { contestants } from '../contestants/index.js';
 import type { LockInstance } from '../contestants/contestant.js';
-import { ratio } from '../stats.js';
-import { callsColumn, roundsOf, spreadColumns, timesColumn } from './columns.js';
-import type { Discipline } from './discipline.js';
+import { median } from '../stats.js';
+import { callsColumn, spreadColumns, timesColumn, timesOf } from './columns.js';
+import { entriesOf, type Discipline } from './discipline.js';
 
-/** Acquires and releases a free key so many times, one after the other; how long that took. */
-export async function cyclesMs(locks: LockInstance, key: string, cycles: number): Promise<number> {
-  const startedAt = performance.now();
-  for (let cycle = 0; cycle < cycles; cycle++) {
+/** Acquires and releases a key so many times, one after the other; how long each took, in ms. */
+export async function cycle(locks: LockInstance, key: string, times: number): Promise<number[]> {
+  const tookMs: number[] = [];
+  let startedAt = performance.now();
+  for (let time = 0; time < times; time++) {
     const release = await locks.acquire(key);
     await release();
+    const endedAt = performance.now();
+    tookMs.push(endedAt - startedAt);
+    startedAt = endedAt;
   }
-  return performance.now() - startedAt;
+  return tookMs;
 }
 
 export const sequential: Discipline = {
   name: 'sequential',
   title: 'One caller: acquire and release, one after the other',
+  turns: 12,
   columns: [...spreadColumns('µs/cycle', 0), timesColumn('bare'), callsColumn],
   bars: [
     {
       title: 'one caller, × bare',
       digits: 2,
-      figure: (results) => ratio(roundsOf('interlock', results), roundsOf('bare', results)),
+      figure: (results) => timesOf('interlock', 'bare', results),
       side: 'at most',
       limit: 1.1,
     },
   ],
-  async measure(contestant, rig) {
+  entries: entriesOf(contestants, async (contestant, rig) => {
     const locks = await rig.instance(contestant);
     const key = rig.freshKey();
-    await cyclesMs(locks, key, rig.size(100));
-    const cycles = rig.size(500);
+    await cycle(locks, key, rig.size(20));
+    const times = rig.size(100);
     const calls = rig.countCalls();
-    const ms = await cyclesMs(locks, key, cycles);
-    return { values: [(ms * 1000) / cycles], calls: calls(), acquisitions: cycles };
-  },
+    // the median: a mean would tell how often the machine did something else meanwhile
+    const typicalMs = median(await cycle(locks, key, times));
+    return { values: [typicalMs * 1000], calls: calls(), acquisitions: times };
+  }),
 };

@@ -108,8 +108,16 @@ export class Contender implements LineMember {
 
   /** Called by the line when it becomes the head. */
   takeTurn(delayMs: number): void {
+    // many may have the same deadline: not all of them need to ask for it
+    if (this.deadlineTimer && this.arena.clock.now() >= this.deadlineMs) return;
     if (delayMs > 0) this.retryIn(delayMs);
     else this.attempt();
+  }
+
+  giveUpIfOver(): boolean {
+    if (this.arena.clock.now() < this.deadlineMs) return false;
+    this.onDeadline();
+    return true;
   }
 
   /** This process freed the key. Useless when the server told us of somebody ahead. */
@@ -229,9 +237,9 @@ export class Contender implements LineMember {
   private onDeadline(): void {
     // a first claim whose answer is due any moment gets its grace: that answer says why
     if (this.inFlight && !this.answered && !this.failure) return;
-    const failure = this.failure ?? this.line.news?.failure;
+    const failure = this.failure ?? this.line.news.failure;
     if (failure) this.concludeUnavailable(failure);
-    else this.conclude({ kind: 'busy', busy: this.busy ?? this.line.news?.busy ?? {} });
+    else this.conclude({ kind: 'busy', busy: this.busy ?? this.line.news.busy ?? {} });
   }
 
   private concludeUnavailable({ certainty, error }: Failure): void {

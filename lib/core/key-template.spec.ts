@@ -182,6 +182,8 @@ describe('a key template', () => {
   it('[4] keeps what cannot be mistaken, and encodes what could', () => {
     expect(fill('<a>:<b>', { a: 'a:b', b: 'c' })).toBe('a%3Ab:c');
     expect(fill('<a>:<b>', { a: 'a', b: 'b:c' })).toBe('a:b%3Ac');
+    // else it could be taken for a key of 'seat:<a>:<b>'
+    expect(fill('seat:<a>', { a: 'a:b' })).toBe('seat:a%3Ab');
     expect(fill('<a>-<b>', { a: 'x-y', b: '50%' })).toBe('x%2Dy-50%25');
     expect(fill('seat:<a>', { a: 'x-y é <b> 🪑' })).toBe('seat:x-y é <b> 🪑');
     expect(fill('seat:<a>', { a: '../../etc' })).toBe('seat:..%2F..%2Fetc');

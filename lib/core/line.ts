@@ -18,9 +18,15 @@ export interface LineMember {
   readonly failure: Failure | undefined;
   /** It is the head now: it may talk to the server, after that delay. */
   takeTurn(delayMs: number): void;
+  /** Ends its wait if that is over, though its timer has not fired yet; says whether. */
+  giveUpIfOver(): boolean;
   /** This process freed the key. */
   hintFromHere(): void;
 }
+
+type News = Pick<LineMember, 'busy' | 'failure'>;
+
+const NO_NEWS: News = { busy: undefined, failure: undefined };
 
 /**
  * The callers of one key in one process, first come, first served. Only its head talks to the server, so that
@@ -33,6 +39,7 @@ export class Line {
   /** Everybody with a wish for this key, those beside the line too. */
   private present = 0;
   private held = 0;
+  private lastNews = NO_NEWS;
 
   /** @param lines where it is kept, and takes itself out when nobody has business with its key any more */
   constructor(
@@ -54,9 +61,9 @@ export class Line {
     return head !== undefined && claim.mode !== 'exclusive' && head.claim.mode === claim.mode && !head.waits;
   }
 
-  /** What those behind the head know of the server: what the head was told. */
-  get news(): Pick<LineMember, 'busy' | 'failure'> | undefined {
-    return this.head;
+  /** What those behind the head know of the server: what the head was told, or the one before it. */
+  get news(): News {
+    return this.head?.busy || this.head?.failure ? this.head : this.lastNews;
   }
 
   enter(): void {
@@ -75,7 +82,7 @@ export class Line {
   /** For good; of those who entered, each does so once. */
   leave(member: LineMember): void {
     this.present--;
-    if (this.head === member) this.moveUp();
+    if (this.head === member) this.moveUp(this.news);
     else this.followers?.delete(member);
     this.leaveIfEmpty();
   }
@@ -83,6 +90,7 @@ export class Line {
   /** A member was granted the key; from here on the process holds it, once more. */
   granted(): void {
     this.held++;
+    this.lastNews = NO_NEWS;
   }
 
   /** The process gave one hold back, or lost it: a hint for the head that needs no message. */
@@ -92,9 +100,12 @@ export class Line {
     this.leaveIfEmpty();
   }
 
-  private moveUp(): void {
+  private moveUp(news: News): void {
+    this.lastNews = this.held > 0 ? NO_NEWS : news;
     this.head = undefined;
     for (const next of this.followers ?? []) {
+      // else each of many who came together would ask once more, one after another, when their time is over
+      if (next.giveUpIfOver()) continue;
       this.followers?.delete(next);
       this.head = next;
       next.takeTurn(this.held > 0 && next.claim.mode === 'exclusive' ? FOLLOW_UP_MS : 0);

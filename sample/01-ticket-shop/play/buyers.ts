@@ -7,13 +7,14 @@ const MOST_ATTEMPTS = 20;
 const RETRY_AFTER_MS = 200;
 
 /** What came of one request. */
-export type Outcome = 'sold' | 'soldOut' | 'busy' | 'declined';
+export type Outcome = 'sold' | 'soldOut' | 'busy' | 'declined' | 'unavailable';
 
 const OUTCOMES: ReadonlyMap<number, Outcome> = new Map([
   [201, 'sold'],
   [402, 'declined'],
   [409, 'busy'],
   [410, 'soldOut'],
+  [503, 'unavailable'],
 ]);
 
 /**
@@ -52,7 +53,7 @@ export async function rushes(replicas: readonly Replica[], doors: Doors): Promis
     doors.closed(row);
   }
 
-  /** Asks for one seat after the other, each time at another replica, and comes back to a busy one. */
+  /** Asks for one seat after the other, each time at another replica, and comes back when it was busy. */
   async function shop(number: number, row: number, seats: readonly string[]): Promise<void> {
     const buyer = `buyer-${number}`;
     // Two of three cards are declined, and then it is the turn of the next in the line.
@@ -65,7 +66,7 @@ export async function rushes(replicas: readonly Replica[], doors: Doors): Promis
       const outcome = await buy(replica, seatId, { buyer, card });
       doors.answered(outcome, row);
       if (outcome === 'sold' || outcome === 'declined') return;
-      if (outcome !== 'busy') continue;
+      if (outcome === 'soldOut') continue;
       wanted.push(seatId);
       await sleep(RETRY_AFTER_MS);
     }

@@ -21,7 +21,7 @@ export interface Ready {
   readonly url: string;
 }
 
-const LONGEST_GOODBYE_MS = 3_000;
+const LONGEST_GOODBYE_MS = 2_500;
 
 const replicaFile = fileURLToPath(import.meta.resolve('./replica.process.js'));
 

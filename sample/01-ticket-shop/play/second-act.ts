@@ -65,7 +65,7 @@ function verdict(store: GuardedSeatStore, before: Visit, after: Visit): string |
   return undefined;
 }
 
-/** Who is told 409 asks again, and stands in the line again. */
+/** Who is told that it is busy asks again, and stands in the line again. */
 async function buyUntilSold(replica: Replica, seatId: string): Promise<void> {
   const order = { buyer: 'buyer-after', card: { takesMs: 50 } };
   const endMs = performance.now() + TTL_MS + PATIENCE_MS;

@@ -3,7 +3,13 @@ import { handOffsOf, type Turn } from './hand-offs.js';
 import type { GuardedSeatStore } from '../shop/seat-store.js';
 import { ROWS } from './hall.js';
 
-const NOTHING: Readonly<Record<Outcome, number>> = { sold: 0, soldOut: 0, busy: 0, declined: 0 };
+const NOTHING: Readonly<Record<Outcome, number>> = {
+  sold: 0,
+  soldOut: 0,
+  busy: 0,
+  declined: 0,
+  unavailable: 0,
+};
 
 const COLUMNS: readonly { readonly title: string; readonly of: Outcome }[] = [
   { title: 'sold', of: 'sold' },
@@ -43,7 +49,7 @@ export class Summary {
 
   /** What the locks did, by the diaries of the replicas. */
   lines(turns: readonly Turn[]): string[] {
-    const { soldOut, busy, declined } = this.total;
+    const { soldOut, busy, declined, unavailable } = this.total;
     const seats = ROWS.flat();
     const once = seats.filter((seat) => this.store.timesSold(seat) === 1).length;
     const requests = Object.values(this.total).reduce((sum, count) => sum + count, 0);
@@ -51,6 +57,7 @@ export class Summary {
     const lines = [
       ['sold exactly once', `${once} of ${seats.length} seats`],
       ['refused', `${soldOut} too late (410), ${busy} busy (409), ${declined} declined (402)`],
+      ...(unavailable > 0 ? [['', `${unavailable} without an answer of the lock server in time (503)`]] : []),
       ['throughput', `${requests} requests in ${(ms / 1_000).toFixed(1)} s`],
     ];
     if (turns.length > 0) {
