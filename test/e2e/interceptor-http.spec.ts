@@ -26,6 +26,8 @@ import {
   type Lease,
 } from 'nestjs-interlock';
 import { HttpAdapterHost } from '@nestjs/core';
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
 import { Gate, until } from '../support/gate.js';
 import { serve, type HttpApp } from '../support/http-app.js';
 
@@ -377,12 +379,12 @@ describe('a client that is gone', () => {
 
   test('ends the stream of its events, and their lock', async () => {
     const { locks, url } = await start();
-    const client = new AbortController();
-    const response = await fetch(`${url}/sse`, { signal: client.signal });
+    const client = request(`${url}/sse`).end();
+    const [response] = (await once(client, 'response')) as [IncomingMessage];
     expect(await locks.tryAcquire('sse')).toBeNull();
-    await response.body?.getReader().read();
+    await once(response, 'data');
     expect(stage.events.observed).toBe(true);
-    client.abort();
+    client.destroy();
     await until(() => isFree(locks, 'sse'));
     expect(stage.events.observed).toBe(false);
   });
