@@ -120,7 +120,7 @@ export class LockDriver {
 }
 
 class DrivenLockService extends LockService {
-  private closing: Promise<void> | undefined;
+  private stoppingAll: Promise<void> | undefined;
 
   constructor(
     private readonly driver: LockDriver,
@@ -131,6 +131,6 @@ class DrivenLockService extends LockService {
   }
 
   override stop(): Promise<void> {
-    return (this.closing ??= this.driver.close(() => super.stop()));
+    return (this.stoppingAll ??= this.driver.close(() => super.stop()));
   }
 }
