@@ -8,7 +8,7 @@ import {
   type NestInterceptor,
   type Type,
 } from '@nestjs/common';
-import { Observable, of } from 'rxjs';
+import { Observable } from 'rxjs';
 import { LockConfigurationError, show } from './core/errors.js';
 import { KeyTemplate } from './core/key-template.js';
 import type { Keys } from './core/locks.js';
@@ -55,11 +55,7 @@ export abstract class LockInterceptor implements NestInterceptor {
           keys: () => make(context),
           options: lock,
           body: () => next.handle(),
-          whenBusy: async (error) => {
-            const answer = await answerBusy(onBusy, error, context.getArgs());
-            // Nest takes a result without any value for a failure
-            return answer === undefined ? of(undefined) : answer;
-          },
+          whenBusy: (error) => answerBusy(onBusy, error, context.getArgs()),
         };
         return this.service.observe(call, !isStream(context));
       }

@@ -112,7 +112,7 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
         await relay(await call.body(lease), worksOn);
       };
       const whenBusy = async (error: LockTimeoutError): Promise<void> => {
-        // undefined as well: without any value, Nest would answer a request with 500
+        // undefined as well: Nest takes a result without any value for a failure
         await relay(await call.whenBusy(error), false);
       };
       this.run({ ...call, options: withSignal(call.options, gone.signal), body, whenBusy }).then(

@@ -108,8 +108,6 @@ export class Contender implements LineMember {
 
   /** Called by the line when it becomes the head. */
   takeTurn(delayMs: number): void {
-    // many may have the same deadline: not all of them need to ask for it
-    if (this.deadlineTimer && this.arena.clock.now() >= this.deadlineMs) return;
     if (delayMs > 0) this.retryIn(delayMs);
     else this.attempt();
   }

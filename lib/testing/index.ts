@@ -13,10 +13,6 @@ export { contractCases, describeLockBackend, type ContractRun } from './contract
 export type { ContractCase } from './contract/contract-case.js';
 export type { ClaimedTraits, ContractOptions } from './contract/contract-options.js';
 export type { TestRunner } from './contract/runner.js';
-export { LockDriver, type LockDriverSettings, type Outage } from './lock-driver.js';
-export { LockTestingModule, lockDriverToken, type LockTestingOptions } from './lock-testing.module.js';
-export { passThroughLocks } from './pass-through.js';
-export { provideLocks } from './provide-locks.js';
 // The seam, for those who write a backend.
 export { BackendError, type Certainty } from '../backends/backend-error.js';
 export {
@@ -34,3 +30,7 @@ export {
   type Place,
   type RenewOutcome,
 } from '../backends/lock-backend.js';
+export { LockDriver, type LockDriverSettings, type Outage } from './lock-driver.js';
+export { LockTestingModule, lockDriverToken, type LockTestingOptions } from './lock-testing.module.js';
+export { passThroughLocks } from './pass-through.js';
+export { provideLocks } from './provide-locks.js';
