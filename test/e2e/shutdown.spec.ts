@@ -167,10 +167,10 @@ describe('while the application closes', () => {
   test('[55] a job that waits for its lock is skipped at once, and does not keep the lock that comes free', async () => {
     const { app, tick, locks, events } = await boot();
     const busy = await locks.acquire('patient');
-    const waiting = tick('patient');
+    void tick('patient');
     await until(() => locks.gauges.waiting === 1);
     const closing = app.close();
-    await waiting;
+    await until(() => locks.gauges.waiting === 0);
     await busy.release();
     await closing;
     expect(ran).toEqual([]);
