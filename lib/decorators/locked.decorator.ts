@@ -60,6 +60,8 @@ export function Locked<A extends readonly unknown[] = []>(
       const scheduled = isScheduled(wrapper) || isScheduled(Reflect.get(target, property));
       const busy = onBusy ?? (scheduled ? 'skip' : 'throw');
       const call: GuardedCall = {
+        site,
+        skips: busy === 'skip',
         keys: () => keysOf(make, args, site),
         options: scheduled && lock.wait === undefined ? { ...lock, wait: 0 } : lock,
         body: () => Reflect.apply(method, self, args),
@@ -118,7 +120,7 @@ async function run(
     { ...call, body },
     {
       clock: locks.clock,
-      run: (guarded) => (scheduled ? locks.runJob(guarded, site) : locks.run(guarded)),
+      run: (guarded) => (scheduled ? locks.runJob(guarded) : locks.run(guarded)),
       observe: (guarded) => locks.observe(guarded),
     },
   );

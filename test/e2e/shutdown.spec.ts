@@ -157,7 +157,7 @@ describe('while the application closes', () => {
     await turns();
     expect(await jobs.idle()).toBeUndefined();
     expect(events.filter(({ type }) => type === 'skipped')).toEqual([
-      { type: 'skipped', key: 'Jobs.idle', why: 'the application is closing' },
+      { type: 'skipped', key: 'idle', site: 'Jobs.idle', why: 'the application is closing' },
     ]);
     gate.open();
     await closing;
@@ -175,7 +175,7 @@ describe('while the application closes', () => {
     await closing;
     expect(ran).toEqual([]);
     expect(events.filter(({ type }) => type === 'skipped')).toEqual([
-      { type: 'skipped', key: 'Jobs.patient', why: 'the application is closing' },
+      { type: 'skipped', key: 'patient', site: 'Jobs.patient', why: 'the application is closing' },
     ]);
   });
 
