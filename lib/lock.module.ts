@@ -55,13 +55,25 @@ const BACKEND_METHODS: readonly Exclude<keyof LockBackend, 'traits'>[] = [
   'stop',
 ];
 
+const ASYNC_OPTIONS: ReadonlySet<string> = new Set([
+  'name',
+  'global',
+  'imports',
+  'inject',
+  'useFactory',
+  'useClass',
+  'useExisting',
+]);
+
 /** Provides `LockService` to an application, and to the decorators of this package. */
 @Module({})
 export class LockModule {
   /** @throws LockConfigurationError at once, when an option is wrong */
   static forRoot(options: LockModuleOptions & LockModuleExtras = {}): DynamicModule {
+    checkObject(options);
     const { name, global, ...rest } = options;
-    checkOptions(rest, name);
+    checkExtras(name, global);
+    checkOptions(rest);
     const service: Provider = { provide: lockServiceToken(name), useFactory: () => makeService(rest, name) };
     return moduleOf({ name, global }, [service]);
   }
@@ -76,7 +88,15 @@ export class LockModule {
    * })
    */
   static forRootAsync(options: LockModuleAsyncOptions): DynamicModule {
+    checkObject(options);
     const { name, global, imports = [] } = options;
+    checkExtras(name, global);
+    const unknown = Object.keys(options).find((option) => !ASYNC_OPTIONS.has(option));
+    if (unknown !== undefined) {
+      throw new LockConfigurationError(
+        `LockModule.forRootAsync has no option ${show(unknown)}; there are ${[...ASYNC_OPTIONS].join(', ')}. Settings like ttl belong into what the factory returns.`,
+      );
+    }
     const optionsToken = Symbol(`options of ${String(lockServiceToken(name))}`);
     const service: Provider = {
       provide: lockServiceToken(name),
@@ -120,11 +140,25 @@ function optionsProviders(options: LockModuleAsyncOptions, token: symbol): Provi
   return useClass ? [made, useClass] : [made];
 }
 
-/** @throws LockConfigurationError when an option is wrong */
-function checkOptions(options: LockModuleOptions, name: string | undefined): void {
+function checkObject(options: unknown): void {
+  if (typeof options === 'object' && options !== null && !Array.isArray(options)) return;
+  throw new LockConfigurationError(`The options of LockModule are ${show(options)}; give an object.`);
+}
+
+function checkExtras(name: string | undefined, global: unknown): void {
   if (name !== undefined) checkName(name);
-  if (typeof options !== 'object' || options === null) {
-    throw new LockConfigurationError(`The options of LockModule are ${show(options)}; give an object.`);
+  if (global === undefined || typeof global === 'boolean') return;
+  throw new LockConfigurationError(`global is ${show(global)}; give true or false.`);
+}
+
+/** @throws LockConfigurationError when an option is wrong */
+function checkOptions(options: LockModuleOptions): void {
+  checkObject(options);
+  const misplaced = ['name', 'global'].find((extra) => extra in options);
+  if (misplaced !== undefined) {
+    throw new LockConfigurationError(
+      `${misplaced} has to be known before the factory runs; give it to LockModule.forRootAsync beside the factory.`,
+    );
   }
   const { backend, ...settings } = options;
   settingsOf(settings);
@@ -139,7 +173,7 @@ function checkOptions(options: LockModuleOptions, name: string | undefined): voi
 
 /** @throws LockConfigurationError when an option is wrong */
 function makeService(options: LockModuleOptions, name: string | undefined): LockService {
-  checkOptions(options, name);
+  checkOptions(options);
   const { backend = memory(), ...settings } = options;
   return new LockService(backend, settings, name);
 }
