@@ -1,4 +1,4 @@
-import { Catch, HttpStatus, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
+import { Catch, HttpStatus, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { throwError, type Observable } from 'rxjs';
 import {
@@ -28,10 +28,15 @@ interface Refusal {
  */
 @Catch(LockError)
 export class LockExceptionFilter implements ExceptionFilter {
+  private readonly logger = new Logger(LockExceptionFilter.name);
+
   constructor(private readonly adapterHost: HttpAdapterHost) {}
 
   catch(error: LockError, host: ArgumentsHost): void | Observable<never> {
     const refusal = this.refusalOf(error);
+    // the client is told nothing of a mistake in the program, so somebody else has to be
+    if (refusal.statusCode === HttpStatus.INTERNAL_SERVER_ERROR)
+      this.logger.error(error.message, error.stack);
     const kind = host.getType();
     if (kind === 'http') return this.reply(host, refusal);
     if (kind === 'ws') return tell(host.switchToWs().getClient<WsClient>(), refusal);
@@ -68,6 +73,10 @@ export class LockExceptionFilter implements ExceptionFilter {
   private reply(host: ArgumentsHost, { retryAfterSeconds, ...body }: Refusal): void {
     const { httpAdapter } = this.adapterHost;
     const response = host.switchToHttp().getResponse<unknown>();
+    if (httpAdapter.isHeadersSent(response)) {
+      httpAdapter.end(response);
+      return;
+    }
     if (retryAfterSeconds !== undefined)
       httpAdapter.setHeader(response, 'Retry-After', String(retryAfterSeconds));
     httpAdapter.reply(response, body, body.statusCode);

@@ -9,10 +9,10 @@ import {
   type Type,
 } from '@nestjs/common';
 import { Observable } from 'rxjs';
-import { LockConfigurationError } from './core/errors.js';
+import { LockConfigurationError, show } from './core/errors.js';
 import { KeyTemplate } from './core/key-template.js';
 import type { Keys } from './core/locks.js';
-import { answerBusy, splitOptions, type LockedOptions } from './guarded-call.js';
+import { answerBusy, splitOptions, type GuardedCall, type LockedOptions } from './guarded-call.js';
 import type { LockService } from './lock.service.js';
 import { lockServiceToken } from './lock.tokens.js';
 
@@ -22,7 +22,9 @@ export type RequestKey = string | readonly string[] | ((context: ExecutionContex
 /**
  * Holds a lock while a handler runs, for keys that come from the request and are no arguments of the handler.
  * It works on HTTP, RPC and WebSocket handlers, after the guards and before the pipes, until the handler's
- * result is complete.
+ * result is complete. Whoever unsubscribes (a time-out, the end of an SSE connection) leaves the line, or ends the
+ * handler's Observable with its lock; a Promise cannot be ended, so its lock is held until it settles. That takes
+ * interceptors which cut a handler short to be outside of this one, before it in the list.
  *
  * In a template, `<params.id>`, `<query.name>`, `<body.order.id>`, `<headers.name>` are of the HTTP request;
  * `<data.id>` is of a message, and `<user.id>` whatever a guard has put on the request (or the client).
@@ -49,12 +51,13 @@ export abstract class LockInterceptor implements NestInterceptor {
 
       override intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
         if (!this.service) throw missing(locks);
-        return this.service.observe({
+        const call: GuardedCall = {
           keys: () => make(context),
           options: lock,
           body: () => next.handle(),
           whenBusy: (error) => answerBusy(onBusy, error, context.getArgs()),
-        });
+        };
+        return this.service.observe(call, !isStream(context));
       }
     }
     return mixin(ConfiguredLockInterceptor);
@@ -63,11 +66,33 @@ export abstract class LockInterceptor implements NestInterceptor {
 
 function requestKeys(key: RequestKey, site: string): (context: ExecutionContext) => Keys {
   if (typeof key === 'function') return key;
-  const templates = (typeof key === 'string' ? [key] : key).map((text) => new KeyTemplate(text, site));
+  const texts: readonly unknown[] = Array.isArray(key) ? key : [key];
+  if (texts.length === 0) {
+    throw new LockConfigurationError(`${site} has an empty list of keys; name at least one.`);
+  }
+  const templates = texts.map((text) => {
+    if (typeof text === 'string') return new KeyTemplate(text, site);
+    throw new LockConfigurationError(
+      `The key of ${site} is ${show(text)}; give a text like 'order:<params.id>', a list of them, or a function of the ExecutionContext.`,
+    );
+  });
   return (context) => {
     const request = requestOf(context);
     return templates.map((template) => template.fill(({ head }) => request[head]));
   };
+}
+
+/** What `@Sse` leaves on a handler. */
+const SSE = '__sse__';
+
+/** Whether the handler stops when nobody listens: an Observable does, the work behind a Promise goes on. */
+function isStream(context: ExecutionContext): boolean {
+  const handler = context.getHandler();
+  const prototype = context.getClass().prototype as object;
+  return (
+    Reflect.getMetadata('design:returntype', prototype, handler.name) === Observable ||
+    Reflect.getMetadata(SSE, handler) === true
+  );
 }
 
 /** What placeholders can name: the HTTP request itself, or the client with the message as `data`. */

@@ -5,12 +5,13 @@ import {
   type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
-import { from, fromEvent, isObservable, Observable, takeUntil, type Subscriber } from 'rxjs';
+import { from, isObservable, Observable, Subject, takeUntil, type Subscriber } from 'rxjs';
 import type { LockBackend } from './backends/lock-backend.js';
 import { LockError, LockTimeoutError } from './core/errors.js';
 import type { LockEvent } from './core/events.js';
 import { HeldLease, type Lease } from './core/lease.js';
 import { Locks } from './core/locks.js';
+import type { GuardOptions } from './core/options.js';
 import { errorOf } from './core/refusal.js';
 import type { LockSettings } from './core/settings.js';
 import type { GuardedCall } from './guarded-call.js';
@@ -23,7 +24,7 @@ import type { GuardedCall } from './guarded-call.js';
 export class LockService extends Locks implements OnModuleInit, OnModuleDestroy, OnApplicationShutdown {
   private readonly logger: Logger;
   private readonly jobs = new Set<Promise<unknown>>();
-  private draining = false;
+  private readonly closing = new AbortController();
 
   constructor(backend: LockBackend, settings: LockSettings = {}, name?: string) {
     super(backend, settings);
@@ -37,7 +38,7 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
 
   /** No new jobs from here on; those that run may end. Handlers are served still, so the locks stay. */
   async onModuleDestroy(): Promise<void> {
-    this.draining = true;
+    this.closing.abort(new LockError('The application is closing.'));
     if (this.jobs.size === 0) return;
     let clear = (): void => undefined;
     const limit = new Promise<void>((resolve) => {
@@ -65,15 +66,22 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
 
   /** @internal Runs a guarded call of a scheduled method, unless the application is closing. */
   async runJob(call: GuardedCall, site: string): Promise<unknown> {
-    if (this.draining) return this.skip(site, 'the application is closing');
+    const closing = this.closing.signal;
+    const skip = (): undefined => this.skip(site, 'the application is closing');
+    if (closing.aborted) return skip();
     const whenBusy = (error: LockTimeoutError): unknown => {
       this.skip(site, error.message);
       return call.whenBusy(error);
     };
-    const job = this.run({ ...call, whenBusy });
+    // granted at the very moment of the closing, it is a new job all the same
+    const body = (lease: Lease): unknown => (closing.aborted ? skip() : call.body(lease));
+    const job = this.run({ ...call, options: withSignal(call.options, closing), body, whenBusy });
     this.jobs.add(job);
     try {
       return await job;
+    } catch (error) {
+      if (error === closing.reason) return skip();
+      throw error;
     } finally {
       this.jobs.delete(job);
     }
@@ -82,23 +90,26 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
   /**
    * @internal A guarded call whose body makes an Observable: each subscription takes the lock, and gives it
    * back at completion, error or unsubscription. One that ends while it waits for the lock stops waiting.
+   *
+   * @param worksOn that the work may go on when nobody is subscribed any more, as that of a Promise does; the
+   *   lock is kept until the first result then, which is the last one of a Promise
    */
-  observe(call: GuardedCall): Observable<unknown> {
+  observe(call: GuardedCall, worksOn = false): Observable<unknown> {
     return new Observable((subscriber) => {
       const gone = new AbortController();
-      const { signal } = call.options;
-      const options = {
-        ...call.options,
-        signal: signal ? AbortSignal.any([signal, gone.signal]) : gone.signal,
-      };
+      const relay = (result: unknown, keeps: boolean): Promise<void> | undefined =>
+        gone.signal.aborted
+          ? undefined
+          : pass(isObservable(result) ? result : from([result]), subscriber, gone.signal, keeps);
       const body = async (lease: Lease): Promise<void> => {
-        if (!subscriber.closed) await relay(await call.body(lease), subscriber, gone.signal);
+        if (subscriber.closed) return;
+        await relay(await call.body(lease), worksOn);
       };
       const whenBusy = async (error: LockTimeoutError): Promise<void> => {
-        // undefined as well: without any value, Nest would answer a request with 500
-        await relay(await call.whenBusy(error), subscriber, gone.signal);
+        // undefined as well: Nest takes a result without any value for a failure
+        await relay(await call.whenBusy(error), false);
       };
-      this.run({ ...call, options, body, whenBusy }).then(
+      this.run({ ...call, options: withSignal(call.options, gone.signal), body, whenBusy }).then(
         () => subscriber.complete(),
         (error: unknown) => subscriber.error(error),
       );
@@ -121,17 +132,37 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
   }
 }
 
-/** Passes on a value, or all that an Observable has; resolves when it has ended or nobody listens any more. */
-function relay(source: unknown, subscriber: Subscriber<unknown>, gone: AbortSignal): Promise<void> {
+function withSignal(options: GuardOptions, signal: AbortSignal): GuardOptions {
+  return { ...options, signal: options.signal ? AbortSignal.any([options.signal, signal]) : signal };
+}
+
+/**
+ * Passes everything on, and resolves when the source has ended, or was unsubscribed because nobody listens.
+ *
+ * @param keeps to the first result at least
+ */
+function pass(
+  source: Observable<unknown>,
+  subscriber: Subscriber<unknown>,
+  gone: AbortSignal,
+  keeps: boolean,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (gone.aborted) {
-      resolve();
-      return;
-    }
-    // before the source is subscribed to: its first value may be all that the subscriber wanted
-    const left = fromEvent(gone, 'abort');
-    from(isObservable(source) ? source : [source])
-      .pipe(takeUntil(left))
-      .subscribe({ next: (value) => subscriber.next(value), error: reject, complete: resolve });
+    const ended = new Subject<void>();
+    let isKept = keeps;
+    const end = (): void => {
+      if (gone.aborted && !isKept) ended.next();
+    };
+    gone.addEventListener('abort', end);
+    // not by the subscription: a source may emit, and its listener leave, before there is one
+    source.pipe(takeUntil(ended)).subscribe({
+      next: (value) => {
+        isKept = false;
+        subscriber.next(value);
+        end();
+      },
+      error: reject,
+      complete: resolve,
+    });
   });
 }

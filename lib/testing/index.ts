@@ -30,3 +30,7 @@ export {
   type Place,
   type RenewOutcome,
 } from '../backends/lock-backend.js';
+export { LockDriver, type LockDriverSettings, type Outage } from './lock-driver.js';
+export { LockTestingModule, lockDriverToken, type LockTestingOptions } from './lock-testing.module.js';
+export { passThroughLocks } from './pass-through.js';
+export { provideLocks } from './provide-locks.js';

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { Redis } from 'ioredis';
+import { redis } from 'nestjs-interlock/redis';
+import { RedisServer } from '../support/redis-server.js';
+import { describeLocks } from './locks-suite.js';
+
+let server: RedisServer;
+let admin: Redis;
+
+describeLocks('redis', {
+  open: async () => {
+    server = await RedisServer.start();
+    admin = new Redis(server.url);
+  },
+  close: async () => {
+    admin.disconnect();
+    await server.stop();
+  },
+  create: () => redis(server.url),
+  processes: () => ['redis', server.url],
+  // the connections that have subscriptions, with either line of ioredis
+  killNotifications: async () => {
+    const clients = String(await admin.client('LIST')).split('\n');
+    let killed = 0;
+    for (const line of clients) {
+      const id = /\bid=(\d+)/.exec(line)?.[1];
+      if (id === undefined || !/\bs?sub=[1-9]/.test(line)) continue;
+      killed += Number(await admin.client('KILL', 'ID', id));
+    }
+    assert(killed > 0, 'there are subscriptions to kill');
+  },
+});
