@@ -1,4 +1,5 @@
 import type { Claim, Grant, LockBackend } from '../backends/lock-backend.js';
+import { Chain } from './chain.js';
 import { claimOf, OwnerMint } from './claim.js';
 import { Contender, type Arena, type Verdict } from './contender.js';
 import { holdInScope } from './context.js';
@@ -49,7 +50,7 @@ export class Acquirer implements LeaseHost {
       backend,
       calls: this.calls,
       callTimeoutMs,
-      contenders: new Set(),
+      contenders: new Chain(),
       abandon: (name, claim) => this.debts.owe(name, claim.ttlMs, () => backend.abandon(claim)),
       waits: (name) => events.observed && events.emit({ type: 'waiting', key: name }),
     };
@@ -75,7 +76,7 @@ export class Acquirer implements LeaseHost {
     const endMs = clock.now() + shutdownTimeoutMs;
     this.state = 'closed';
     // from the back, else each would send a claim as it moves up
-    for (const contender of [...this.arena.contenders].reverse()) contender.close();
+    for (const contender of this.arena.contenders.toArray().reverse()) contender.close();
     await Promise.all(this.keeper.all.map((hold) => this.releaser.revoke(hold)));
     this.keeper.stop();
     await outcomeOf(clock, Math.max(0, endMs - clock.now()), () => this.releaser.settled());

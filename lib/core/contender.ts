@@ -8,6 +8,7 @@ import {
   type Place,
 } from '../backends/lock-backend.js';
 import { forgetAbort, onceAborted } from './abort.js';
+import type { Chain, Link } from './chain.js';
 import type { Clock, Timer } from './clock.js';
 import { deadlineOf } from './hold.js';
 import type { Line, LineMember } from './line.js';
@@ -28,7 +29,7 @@ export interface Arena {
   readonly calls: Calls;
   readonly callTimeoutMs: number;
   /** All that wait for an answer. */
-  readonly contenders: Set<Contender>;
+  readonly contenders: Chain<Contender>;
   /** Something of that claim may be left on the server. */
   abandon(name: string, claim: Claim): void;
   /** The server said that it has to wait; told once a wish. */
@@ -52,8 +53,11 @@ const RUBBISH: Failure = {
  * One wish for one key, until it is granted or given up: claim, take a place, and ask again at each hint, at
  * the holder's expiry and at the poll interval. A hint is never trusted; an answer of the server decides.
  */
-export class Contender implements LineMember {
+export class Contender implements LineMember, Link<Contender> {
   failure: Failure | undefined;
+  /** In the arena's chain. */
+  before: Contender | undefined;
+  after: Contender | undefined;
   private resolve!: (verdict: Verdict) => void;
   private settled = false;
   private inFlight = false;

@@ -1,4 +1,5 @@
 import type { Grant } from '../backends/lock-backend.js';
+import type { Link } from './chain.js';
 import type { Clock } from './clock.js';
 import { LockLostError, type LossReason } from './errors.js';
 
@@ -18,7 +19,7 @@ export function deadlineOf(sentAtMs: number, ttlMs: number): number {
  * One key that this process holds: the server's grant, how long we may believe in it, and how many leases
  * share it. It sends nothing itself.
  */
-export class Hold {
+export class Hold implements Link<Hold> {
   /** `held`, until it is `released` by us or `lost`; the last two are for ever. */
   state: 'held' | 'released' | 'lost' = 'held';
   loss: LockLostError | undefined;
@@ -35,6 +36,10 @@ export class Hold {
   handedOver = false;
   /** True when a claim of this owner may still be on its way to the server. */
   uncertain = false;
+
+  /** In the keeper's chain. */
+  before: Hold | undefined;
+  after: Hold | undefined;
 
   private controller: AbortController | undefined;
   private lossListeners: (() => void)[] | undefined;

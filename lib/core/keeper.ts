@@ -1,4 +1,5 @@
 import type { Grant, LockBackend, RenewOutcome } from '../backends/lock-backend.js';
+import { Chain } from './chain.js';
 import type { Clock, Timer } from './clock.js';
 import type { LossReason } from './errors.js';
 import { deadlineOf, type Hold } from './hold.js';
@@ -13,7 +14,7 @@ const SHORTEST_PAUSE_MS = 10;
  * word or that deadline is a loss.
  */
 export class Keeper {
-  private readonly holds = new Set<Hold>();
+  private readonly holds = new Chain<Hold>();
   private timer: Timer | undefined;
   private timerAtMs = Infinity;
   private running = true;
@@ -31,7 +32,7 @@ export class Keeper {
   }
 
   get all(): readonly Hold[] {
-    return [...this.holds];
+    return this.holds.toArray();
   }
 
   add(hold: Hold): void {
@@ -55,7 +56,7 @@ export class Keeper {
 
   /** Finds out at once, by renewing, whether these are still held. */
   doubt(suspect: (hold: Hold) => boolean): void {
-    const suspects = [...this.holds].filter(suspect);
+    const suspects = this.all.filter(suspect);
     // the answer to a renewal in flight may be older than the doubt
     for (const hold of suspects) hold.doubted = hold.renewal !== undefined;
     const batch = suspects.filter((hold) => !hold.renewal);
@@ -104,7 +105,9 @@ export class Keeper {
     const nowMs = this.clock.now();
     const batch: Hold[] = [];
     let nextMs = Infinity;
-    for (const hold of this.holds) {
+    for (const hold of this.all) {
+      // those who are told of one loss may release others
+      if (hold.state !== 'held') continue;
       if (nowMs >= hold.deadlineMs) {
         this.lose(hold, 'silent');
       } else if (!hold.renewal && hold.renewAtMs - slackMs(hold) <= nowMs) {

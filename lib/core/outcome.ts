@@ -1,4 +1,5 @@
 import { BackendError, type Certainty } from '../backends/backend-error.js';
+import { Chain, type Link } from './chain.js';
 import type { Clock, Timer } from './clock.js';
 
 /** A call that did not succeed. `unknown` is not a denial: it may have been carried out. */
@@ -17,22 +18,19 @@ export type Outcome<T> = { readonly ok: true; readonly value: T } | Failure;
  */
 const ANSWERS_IN_HAND_MS = 0;
 
-/** A call whose answer is awaited, between its neighbours in the order of their deadlines. */
-interface Pending {
+/** A call whose answer is awaited. */
+interface Pending extends Link<Pending> {
   readonly deadlineMs: number;
   readonly expire: () => void;
-  before: Pending | undefined;
-  after: Pending | undefined;
 }
 
 /**
  * Carries out backend calls under deadlines of our own. Nearly all have the same limit, so their deadlines come
- * in the order of their calls: a list and one timer serve them all, and a call that is answered in time, as
+ * in the order of their calls: a chain and one timer serve them all, and a call that is answered in time, as
  * nearly all are, never touches a timer.
  */
 export class Calls {
-  private first: Pending | undefined;
-  private last: Pending | undefined;
+  private readonly pending = new Chain<Pending>();
   private timer: Timer | undefined;
 
   constructor(
@@ -51,7 +49,7 @@ export class Calls {
     return new Promise((resolve) => {
       const pending = this.enqueue(() => resolve(silence(timeoutMs)));
       settle(call, (outcome) => {
-        this.dequeue(pending);
+        this.pending.delete(pending);
         resolve(outcome);
       });
     });
@@ -65,24 +63,11 @@ export class Calls {
   }
 
   private enqueue(expire: () => void): Pending {
-    const before = this.last;
     const deadlineMs = this.clock.now() + this.limitMs;
-    const pending: Pending = { deadlineMs, expire, before, after: undefined };
-    this.last = pending;
-    if (before) before.after = pending;
-    else this.first = pending;
+    const pending: Pending = { deadlineMs, expire, before: undefined, after: undefined };
+    this.pending.add(pending);
     this.timer ??= this.clock.setTimer(this.expireDue, this.limitMs, true);
     return pending;
-  }
-
-  private dequeue(pending: Pending): void {
-    const { before, after } = pending;
-    if (before) before.after = after;
-    else if (this.first === pending) this.first = after;
-    if (after) after.before = before;
-    else if (this.last === pending) this.last = before;
-    pending.before = undefined;
-    pending.after = undefined;
   }
 
   private readonly expireDue = (): void => {
@@ -93,14 +78,14 @@ export class Calls {
   private expireUnanswered(nowMs: number): void {
     this.timer = undefined;
     this.expireUntil(nowMs);
-    if (!this.first) return;
-    this.timer = this.clock.setTimer(this.expireDue, this.first.deadlineMs - this.clock.now(), true);
+    const { first } = this.pending;
+    if (!first) return;
+    this.timer = this.clock.setTimer(this.expireDue, first.deadlineMs - this.clock.now(), true);
   }
 
   private expireUntil(nowMs: number): void {
-    while (this.first && this.first.deadlineMs <= nowMs) {
-      const due = this.first;
-      this.dequeue(due);
+    for (let due = this.pending.first; due && due.deadlineMs <= nowMs; due = this.pending.first) {
+      this.pending.delete(due);
       due.expire();
     }
   }
