@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { BackendError } from '../../lib/backends/backend-error.js';
 import { LockError, LockLostError } from '../../lib/core/errors.js';
 import type { Lease } from '../../lib/core/lease.js';
 import { FAULTS } from '../../lib/testing/faulty-backend.js';
@@ -347,6 +348,27 @@ describe('a lease', () => {
       expect(await rig.locks.inspect('k')).toBeNull();
     },
   );
+
+  it.each([
+    ['that was ours', 0, true],
+    ['that had run out', 1_000, false],
+  ])('[30] a backend that forgets what it released: a lease %s', async (_, blockedMs, wasHeld) => {
+    const answers: ('lost' | 'gone')[] = ['lost', 'gone'];
+    const rig = setUp({
+      between: (inner) =>
+        changed(inner, {
+          release: async (grant) => {
+            await inner.release(grant);
+            if (answers.shift() === 'lost') throw new BackendError('the reply was lost', 'unknown');
+            return 'gone';
+          },
+        }),
+    });
+    const lease = await rig.locks.acquire('k', { ttl: '1s' });
+    rig.clock.skip(blockedMs);
+    expect(await rig.within(1_000, lease.release())).toBe(wasHeld);
+    expect(answers).toEqual([]);
+  });
 
   it('a released lease guards nothing any more, and says so', async () => {
     const rig = setUp();

@@ -98,6 +98,20 @@ describe('shared and exclusive', () => {
     for (const { value } of reading) await value?.release();
   });
 
+  it('[15, 39] once one of them waits, the others are one contender at the server', async () => {
+    const rig = setUp();
+    const writer = await rig.replica().locks.acquire('k');
+    const readers = [rig.watch(rig.locks.acquire('k', SHARED))];
+    await rig.clock.advance(5);
+    for (let n = 0; n < 50; n++) readers.push(rig.watch(rig.locks.acquire('k', SHARED)));
+    await rig.clock.advance(5);
+    expect(count(rig.backend, 'claim', 'retry')).toBe(1);
+    await writer.release();
+    for (let turn = 0; turn < 30; turn++) await rig.clock.settle();
+    expect(readers.every(({ settled }) => settled)).toBe(true);
+    for (const { value } of readers) await value?.release();
+  });
+
   it("[41] a writer's release wakes all waiting readers, of all services", async () => {
     const rig = setUp();
     const replicas = [rig, rig.replica(), rig.replica()];

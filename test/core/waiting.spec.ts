@@ -226,19 +226,25 @@ describe('waiting', () => {
 
   it('[12] nor is one that is hinted while an older answer is on its way', async () => {
     let retries = 0;
+    let hint: (() => void) | undefined;
     const rig = setUp({
       between: (inner) =>
         changed(inner, {
           claim: async (claim) => {
             const answer = await inner.claim(claim);
             if ('fence' in answer) return answer;
+            // each hint is given once, to whoever listens in that moment
+            answer.onHint(() => hint?.());
+            const onHint = (wake: () => void): void => {
+              hint = wake;
+            };
             const retry = async (): Promise<Grant | Place> => {
               const stale = await answer.retry();
               // the first answer is on its way for a while
               if (++retries === 1) await rig.sleep(100);
-              return 'fence' in stale ? stale : { ...stale, onHint: (wake) => stale.onHint(wake), retry };
+              return 'fence' in stale ? stale : { busy: stale.busy, onHint, retry };
             };
-            return { busy: answer.busy, onHint: (wake: () => void) => answer.onHint(wake), retry };
+            return { busy: answer.busy, onHint, retry };
           },
         }),
     });
