@@ -29,11 +29,15 @@ export interface LockedOptions extends GuardOptions {
 
 /** One call of a guarded method or handler. */
 export interface GuardedCall {
+  /** What is guarded, for messages: `Seats.sell`. */
+  readonly site: string;
   readonly keys: () => Keys;
   readonly options: GuardOptions;
   readonly body: (lease: Lease) => unknown;
   /** What to answer for a key that is busy; throws, or returns the answer. */
   readonly whenBusy: (error: LockTimeoutError) => unknown;
+  /** Whether that answer is nothing at all, so that only an event tells of the refusal. */
+  readonly skips: boolean;
 }
 
 /** Lets any module default pass the checks that can only be made at the call. */

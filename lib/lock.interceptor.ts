@@ -52,6 +52,8 @@ export abstract class LockInterceptor implements NestInterceptor {
       override intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
         if (!this.service) throw missing(locks);
         const call: GuardedCall = {
+          site: `${context.getClass().name}.${context.getHandler().name}`,
+          skips: onBusy === 'skip',
           keys: () => make(context),
           options: lock,
           body: () => next.handle(),

@@ -1,5 +1,7 @@
 import {
+  Inject,
   Module,
+  Optional,
   type DynamicModule,
   type InjectionToken,
   type ModuleMetadata,
@@ -7,12 +9,13 @@ import {
   type Provider,
   type Type,
 } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
 import { memory } from './backends/memory/index.js';
 import type { LockBackend } from './backends/lock-backend.js';
 import { LockConfigurationError, show } from './core/errors.js';
 import { settingsOf, type LockSettings } from './core/settings.js';
 import { LockService } from './lock.service.js';
-import { checkName, lockServiceToken } from './lock.tokens.js';
+import { checkName, isLockServiceToken, lockServiceToken } from './lock.tokens.js';
 
 /** What a lock service is set up with. */
 export interface LockModuleOptions extends LockSettings {
@@ -55,13 +58,30 @@ const BACKEND_METHODS: readonly Exclude<keyof LockBackend, 'traits'>[] = [
   'stop',
 ];
 
+const ASYNC_OPTIONS: ReadonlySet<string> = new Set([
+  'name',
+  'global',
+  'imports',
+  'inject',
+  'useFactory',
+  'useClass',
+  'useExisting',
+]);
+
 /** Provides `LockService` to an application, and to the decorators of this package. */
 @Module({})
 export class LockModule {
+  /** @internal */
+  constructor(@Optional() @Inject(ModulesContainer) modules?: ModulesContainer) {
+    if (modules) refuseTwins(modules);
+  }
+
   /** @throws LockConfigurationError at once, when an option is wrong */
   static forRoot(options: LockModuleOptions & LockModuleExtras = {}): DynamicModule {
+    checkObject(options);
     const { name, global, ...rest } = options;
-    checkOptions(rest, name);
+    checkExtras(name, global);
+    checkOptions(rest);
     const service: Provider = { provide: lockServiceToken(name), useFactory: () => makeService(rest, name) };
     return moduleOf({ name, global }, [service]);
   }
@@ -76,7 +96,15 @@ export class LockModule {
    * })
    */
   static forRootAsync(options: LockModuleAsyncOptions): DynamicModule {
+    checkObject(options);
     const { name, global, imports = [] } = options;
+    checkExtras(name, global);
+    const unknown = Object.keys(options).find((option) => !ASYNC_OPTIONS.has(option));
+    if (unknown !== undefined) {
+      throw new LockConfigurationError(
+        `LockModule.forRootAsync has no option ${show(unknown)}; there are ${[...ASYNC_OPTIONS].join(', ')}. Settings like ttl belong into what the factory returns.`,
+      );
+    }
     const optionsToken = Symbol(`options of ${String(lockServiceToken(name))}`);
     const service: Provider = {
       provide: lockServiceToken(name),
@@ -120,11 +148,25 @@ function optionsProviders(options: LockModuleAsyncOptions, token: symbol): Provi
   return useClass ? [made, useClass] : [made];
 }
 
-/** @throws LockConfigurationError when an option is wrong */
-function checkOptions(options: LockModuleOptions, name: string | undefined): void {
+function checkObject(options: unknown): void {
+  if (typeof options === 'object' && options !== null && !Array.isArray(options)) return;
+  throw new LockConfigurationError(`The options of LockModule are ${show(options)}; give an object.`);
+}
+
+function checkExtras(name: string | undefined, global: unknown): void {
   if (name !== undefined) checkName(name);
-  if (typeof options !== 'object' || options === null) {
-    throw new LockConfigurationError(`The options of LockModule are ${show(options)}; give an object.`);
+  if (global === undefined || typeof global === 'boolean') return;
+  throw new LockConfigurationError(`global is ${show(global)}; give true or false.`);
+}
+
+/** @throws LockConfigurationError when an option is wrong */
+function checkOptions(options: LockModuleOptions): void {
+  checkObject(options);
+  const misplaced = ['name', 'global'].find((extra) => extra in options);
+  if (misplaced !== undefined) {
+    throw new LockConfigurationError(
+      `${misplaced} has to be known before the factory runs; give it to LockModule.forRootAsync beside the factory.`,
+    );
   }
   const { backend, ...settings } = options;
   settingsOf(settings);
@@ -139,7 +181,24 @@ function checkOptions(options: LockModuleOptions, name: string | undefined): voi
 
 /** @throws LockConfigurationError when an option is wrong */
 function makeService(options: LockModuleOptions, name: string | undefined): LockService {
-  checkOptions(options, name);
+  checkOptions(options);
   const { backend = memory(), ...settings } = options;
   return new LockService(backend, settings, name);
+}
+
+/** Of two services by one name that all modules see, nobody could say which one a class gets. */
+function refuseTwins(modules: ModulesContainer): void {
+  const owners = new Map<unknown, string>();
+  for (const { metatype, isGlobal, providers } of modules.values()) {
+    if (!isGlobal) continue;
+    for (const token of providers.keys()) {
+      if (!isLockServiceToken(token)) continue;
+      const owner = owners.get(token);
+      owners.set(token, metatype.name);
+      if (owner === undefined) continue;
+      throw new LockConfigurationError(
+        `Two global modules (${owner} and ${metatype.name}) provide ${token.description}; import one of them, once, or give them different names. To replace the locks of an application in a test, override the provider lockServiceToken().`,
+      );
+    }
+  }
 }

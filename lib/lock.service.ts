@@ -1,20 +1,21 @@
 import {
   Injectable,
-  Logger,
   type OnApplicationShutdown,
   type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
 import { from, isObservable, Observable, Subject, takeUntil, type Subscriber } from 'rxjs';
 import type { LockBackend } from './backends/lock-backend.js';
+import { identityOf } from './core/claim.js';
+import type { Clock } from './core/clock.js';
 import { LockError, LockTimeoutError } from './core/errors.js';
-import type { LockEvent } from './core/events.js';
 import { HeldLease, type Lease } from './core/lease.js';
 import { Locks } from './core/locks.js';
 import type { GuardOptions } from './core/options.js';
 import { errorOf } from './core/refusal.js';
 import type { LockSettings } from './core/settings.js';
 import type { GuardedCall } from './guarded-call.js';
+import { LockLog } from './lock.log.js';
 
 /**
  * The locks of an application, on the backend that its `LockModule` names. It starts with the application,
@@ -22,14 +23,20 @@ import type { GuardedCall } from './guarded-call.js';
  */
 @Injectable()
 export class LockService extends Locks implements OnModuleInit, OnModuleDestroy, OnApplicationShutdown {
-  private readonly logger: Logger;
+  private readonly log: LockLog;
   private readonly jobs = new Set<Promise<unknown>>();
   private readonly closing = new AbortController();
 
   constructor(backend: LockBackend, settings: LockSettings = {}, name?: string) {
     super(backend, settings);
-    this.logger = new Logger(name === undefined ? LockService.name : `${LockService.name} ${name}`);
-    this.events.onAlert = (event) => this.log(event);
+    const context = name === undefined ? LockService.name : `${LockService.name} ${name}`;
+    this.log = new LockLog(this.settings.clock, context);
+    this.events.onAlert = (event) => this.log.write(event);
+  }
+
+  /** @internal */
+  get clock(): Clock {
+    return this.settings.clock;
   }
 
   async onModuleInit(): Promise<void> {
@@ -60,22 +67,19 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
     if (lease instanceof HeldLease) return this.guard(lease, terms, call.body);
     const error = errorOf(lease);
     // only our own refusal: one that the body throws is the body's
-    if (error instanceof LockTimeoutError) return call.whenBusy(error);
-    throw error;
+    if (!(error instanceof LockTimeoutError)) throw error;
+    if (call.skips) this.skip(call.site, error.key ?? '', whyBusy(error));
+    return call.whenBusy(error);
   }
 
   /** @internal Runs a guarded call of a scheduled method, unless the application is closing. */
-  async runJob(call: GuardedCall, site: string): Promise<unknown> {
+  async runJob(call: GuardedCall): Promise<unknown> {
     const closing = this.closing.signal;
-    const skip = (): undefined => this.skip(site, 'the application is closing');
+    const skip = (): undefined => this.skipForClosing(call);
     if (closing.aborted) return skip();
-    const whenBusy = (error: LockTimeoutError): unknown => {
-      this.skip(site, error.message);
-      return call.whenBusy(error);
-    };
     // granted at the very moment of the closing, it is a new job all the same
     const body = (lease: Lease): unknown => (closing.aborted ? skip() : call.body(lease));
-    const job = this.run({ ...call, options: withSignal(call.options, closing), body, whenBusy });
+    const job = this.run({ ...call, options: withSignal(call.options, closing), body });
     this.jobs.add(job);
     try {
       return await job;
@@ -117,19 +121,19 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
     });
   }
 
-  private skip(site: string, why: string): undefined {
-    this.logger.debug(`${site} was skipped: ${why}`);
-    if (this.events.observed) this.events.emit({ type: 'skipped', key: site, why });
-    return undefined;
+  private skipForClosing({ site, keys }: GuardedCall): undefined {
+    const made = keys();
+    return this.skip(site, typeof made === 'string' ? made : (made[0] ?? ''), 'the application is closing');
   }
 
-  private log(event: LockEvent): void {
-    if (event.type === 'lost') {
-      this.logger.warn(`The lock "${event.key}" (fence ${event.fence}) was lost: ${event.reason}.`);
-    } else if (event.type === 'release-failed' || event.type === 'backend-error') {
-      this.logger.warn(event.error.message);
-    }
+  private skip(site: string, key: string, why: string): undefined {
+    this.events.alert({ type: 'skipped', key, site, why });
+    return undefined;
   }
+}
+
+function whyBusy({ holder }: LockTimeoutError): string {
+  return holder === undefined ? 'somebody else is ahead' : `it is held by ${identityOf(holder)}`;
 }
 
 function withSignal(options: GuardOptions, signal: AbortSignal): GuardOptions {

@@ -15,6 +15,12 @@ export function lockServiceToken(name?: string): symbol {
   return Symbol.for(name === undefined ? DEFAULT : `${DEFAULT}:${checkName(name)}`);
 }
 
+/** Whether it is one that {@link lockServiceToken} makes. */
+export function isLockServiceToken(token: unknown): token is symbol {
+  const name = typeof token === 'symbol' ? Symbol.keyFor(token) : undefined;
+  return name === DEFAULT || name?.startsWith(`${DEFAULT}:`) === true;
+}
+
 /** @throws LockConfigurationError when it cannot name a lock service */
 export function checkName(name: unknown): string {
   if (typeof name === 'string' && /^[\w.-]{1,64}$/.test(name)) return name;

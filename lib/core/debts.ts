@@ -97,12 +97,10 @@ export class Debts {
     this.inFlight.delete(debt);
     if (outcome.ok) {
       this.backoffMs = 0;
-      if (this.events.observed) this.events.emit({ type: 'cleanup-paid', key: debt.key });
+      this.events.alert({ type: 'cleanup-paid', key: debt.key });
       this.payMore(SIDE_BY_SIDE);
     } else {
-      if (this.events.observed) {
-        this.events.emit({ type: 'cleanup-owed', key: debt.key, error: outcome.error });
-      }
+      this.events.alert({ type: 'cleanup-owed', key: debt.key, error: outcome.error });
       if (this.closed) return;
       this.queue(debt);
       this.pause();
@@ -128,7 +126,7 @@ export class Debts {
 
   private forgive(debt: Debt): void {
     this.owed.delete(debt);
-    if (this.events.observed) this.events.emit({ type: 'cleanup-expired', key: debt.key });
+    this.events.alert({ type: 'cleanup-expired', key: debt.key });
   }
 
   private tellIfSettled(): void {

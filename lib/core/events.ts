@@ -7,7 +7,13 @@ export type LockEvent =
   | { readonly type: 'acquired'; readonly key: string; readonly fence: bigint; readonly waitedMs: number }
   | { readonly type: 'reentered'; readonly key: string; readonly fence: bigint }
   | { readonly type: 'busy'; readonly key: string; readonly waitedMs: number; readonly holder?: string }
-  | { readonly type: 'skipped'; readonly key: string; readonly why: string }
+  | {
+      readonly type: 'skipped';
+      readonly key: string;
+      /** What did not run: `Jobs.nightly`. */
+      readonly site: string;
+      readonly why: string;
+    }
   | { readonly type: 'unavailable'; readonly key: string; readonly error: Error }
   | { readonly type: 'lost'; readonly key: string; readonly fence: bigint; readonly reason: LossReason }
   | {

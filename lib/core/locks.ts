@@ -30,6 +30,7 @@ export class Locks {
   private readonly usualTerms: Terms;
   private starting: Promise<void> | undefined;
   private stopping: Promise<void> | undefined;
+  private running = false;
 
   /** @throws LockConfigurationError when a setting is wrong */
   constructor(
@@ -277,8 +278,16 @@ export class Locks {
       doubt: (owner) => this.acquirer.doubt((claim) => owner === undefined || claim.owner === owner),
       report: (error) => this.events.alert({ type: 'backend-error', error }),
     };
-    const outcome = await outcomeOf(clock, startTimeoutMs, () => this.backend.start(context));
+    let awaited = true;
+    const start = async (): Promise<void> => {
+      await this.backend.start(context);
+      // one that comes up when nobody waits for it any more would stay open for ever
+      if (awaited && !this.stopping) this.running = true;
+      else await this.backend.stop();
+    };
+    const outcome = await outcomeOf(clock, startTimeoutMs, start);
     if (outcome.ok) return this.acquirer.open();
+    awaited = false;
     this.starting = undefined;
     if (outcome.error instanceof LockError) throw outcome.error;
     const { name } = this.backend.traits;
@@ -289,7 +298,9 @@ export class Locks {
 
   private async shutDown(): Promise<void> {
     await this.acquirer.close();
-    await outcomeOf(this.settings.clock, this.settings.callTimeoutMs, () => this.backend.stop());
+    // a backend that others share is stopped by those alone who have started it
+    if (this.running)
+      await outcomeOf(this.settings.clock, this.settings.callTimeoutMs, () => this.backend.stop());
     this.events.complete();
   }
 

@@ -1,7 +1,8 @@
-import { isObservable, Observable } from 'rxjs';
+import { Observable } from 'rxjs';
 import { LockConfigurationError, show } from '../core/errors.js';
 import type { LockService } from '../lock.service.js';
 import { answerBusy, splitOptions, type GuardedCall, type LockedOptions } from '../guarded-call.js';
+import { runOrHandOver } from '../handover.js';
 import { keysOf, methodKeys, type KeySource } from './method-key.js';
 import { wrapMethod, type Method } from './method-wrapper.js';
 import { locksOf, requestLocks } from './service-property.js';
@@ -59,6 +60,8 @@ export function Locked<A extends readonly unknown[] = []>(
       const scheduled = isScheduled(wrapper) || isScheduled(Reflect.get(target, property));
       const busy = onBusy ?? (scheduled ? 'skip' : 'throw');
       const call: GuardedCall = {
+        site,
+        skips: busy === 'skip',
         keys: () => keysOf(make, args, site),
         options: scheduled && lock.wait === undefined ? { ...lock, wait: 0 } : lock,
         body: () => Reflect.apply(method, self, args),
@@ -87,7 +90,16 @@ function methodOf(
       `@Locked is on ${site}, but Nest hands its services to instances; make it an instance method, or use LockService.using.`,
     );
   }
+  refuseGenerator(value, site);
   return value as Method;
+}
+
+/** Its work would begin when somebody iterates, long after the lock was given back. */
+function refuseGenerator<T>(value: T, site: string): T {
+  if (!/Generator/.test(Object.prototype.toString.call(value))) return value;
+  throw new LockConfigurationError(
+    `@Locked is on ${site}, and a generator works only while somebody iterates, without the lock by then; let the method return a Promise or an Observable.`,
+  );
 }
 
 /** Looked for on the method that the class has in the end, too: `@Cron` may stand above another decorator. */
@@ -103,15 +115,15 @@ async function run(
   scheduled: boolean,
 ): Promise<unknown> {
   const locks = locksOf(self, name, site);
-  let ran = false;
-  const body: GuardedCall['body'] = (lease) => {
-    ran = true;
-    return call.body(lease);
-  };
-  const result = await (scheduled ? locks.runJob({ ...call, body }, site) : locks.run({ ...call, body }));
-  // An Observable does nothing before it is subscribed to, and by then the lock of the call is gone. One that
-  // `onBusy` made needs none.
-  return ran && isObservable(result) ? locks.observe({ ...call, body: () => result }) : result;
+  const body: GuardedCall['body'] = async (lease) => refuseGenerator(await call.body(lease), site);
+  return runOrHandOver(
+    { ...call, body },
+    {
+      clock: locks.clock,
+      run: (guarded) => (scheduled ? locks.runJob(guarded) : locks.run(guarded)),
+      observe: (guarded) => locks.observe(guarded),
+    },
+  );
 }
 
 function observe(

@@ -3,7 +3,7 @@ import { KeyTemplate, type Placeholder } from '../core/key-template.js';
 import type { Keys } from '../core/locks.js';
 import { keyParamsOf } from './key-param.decorator.js';
 import { originalOf, type Method } from './method-wrapper.js';
-import { parametersOf } from './parameter-names.js';
+import { parametersOf, type Parameters } from './parameter-names.js';
 
 /** How the key of a call is made: a template, several, or a function of the arguments. */
 export type KeySource<A extends readonly unknown[] = readonly never[]> =
@@ -56,11 +56,20 @@ function picks(
   const parameters = parametersOf(method);
   const names = parameters?.names ?? [];
   return ({ head, text }) => {
-    if (!marked.has(head) && /^\d+$/.test(head)) return (args) => args[Number(head)];
+    if (/^\d+$/.test(head)) return pickPosition(Number(head), text, parameters, site);
     const index = marked.get(head) ?? names.indexOf(head);
     if (index < 0) throw noParameter(text, head, site, [...names, ...marked.keys()]);
     return index === parameters?.rest ? (args) => args.slice(index) : (args) => args[index];
   };
+}
+
+function pickPosition(index: number, text: string, parameters: Parameters | null, site: string): Pick {
+  if (!parameters || parameters.rest !== undefined || index < parameters.names.length) {
+    return (args) => args[index];
+  }
+  throw new LockConfigurationError(
+    `${text} in the key of the lock on ${site} is beyond its parameters (there are ${parameters.names.length}); the first one is <0>.`,
+  );
 }
 
 function noParameter(

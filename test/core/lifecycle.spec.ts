@@ -182,6 +182,35 @@ describe('the shutdown', () => {
     expect(await rig.failure(0, rig.locks.acquire('k'))).toMatchObject({ name: 'LockUnavailableError' });
   });
 
+  it('of a service that never started takes a shared backend from nobody', async () => {
+    const shared = memory();
+    const one = new Locks(shared);
+    const other = new Locks(shared);
+    const lease = await one.acquire('k');
+    await other.stop();
+    expect(await lease.release()).toBe(true);
+    await one.stop();
+  });
+
+  it('closes a backend that comes up after it was given up', async () => {
+    const rig = setUp({
+      startTimeout: '1s',
+      between: (inner) =>
+        changed(inner, {
+          start: async (context) => {
+            await rig.sleep(1_500);
+            return inner.start(context);
+          },
+        }),
+    });
+    const failed = rig.watch(rig.locks.start());
+    await rig.clock.advance(1_400);
+    expect(failed.error).toMatchObject({ name: 'LockUnavailableError' });
+    expect(count(rig.backend, 'stop')).toBe(0);
+    await rig.clock.advance(200);
+    expect(count(rig.backend, 'stop')).toBe(1);
+  });
+
   it('while it is starting ends the start for all', async () => {
     const rig = setUp();
     const starting = rig.watch(rig.locks.start());

@@ -282,14 +282,14 @@ describe('a locked method that is declared to return an Observable', () => {
 });
 
 describe('a locked method that returns an Observable without being declared to', () => {
-  it('resolves with an Observable whose subscriptions hold the lock', async () => {
+  it('resolves with an Observable that holds the lock for its first subscriber', async () => {
     const { app, locks } = await guardedApp({ providers: [Feeds] });
     const feeds = app.get(Feeds);
     const source = new Subject<number>();
     feeds.source = source;
     const result = await feeds.undeclared();
     expect(feeds.leases).toEqual(['k']);
-    expect(await held(locks)).toBe(false);
+    expect(await held(locks)).toBe(true);
     const all = collect(result);
     await turns();
     expect(await held(locks)).toBe(true);

@@ -166,10 +166,10 @@ describe('driven', () => {
     expect(orders.settled).toEqual([]);
   });
 
-  test('an occupied key stays so for a day, and skipping calls see it', async () => {
+  test('an occupied key stays so for an hour, and skipping calls see it', async () => {
     const { orders, driver } = await drive();
     await driver.occupy('stock');
-    await driver.advance('1 day');
+    await driver.advance('1 hour');
     expect(await orders.count()).toBeUndefined();
     await driver.free('stock');
     expect(await orders.count()).toBe('counted');
