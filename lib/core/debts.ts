@@ -87,7 +87,6 @@ export class Debts {
       debt.round = this.round;
       void this.pay(debt);
     }
-    if (this.owed.size > 0 && this.inFlight.size === 0) this.pause();
     this.tellIfSettled();
   }
 

@@ -28,6 +28,8 @@ export class Hold implements Link<Hold> {
   /** By the local clock; from before the send of the last request that was confirmed. */
   deadlineMs = 0;
   renewAtMs = 0;
+  /** The longest ttl that was ever asked for, heard or not: so long the server may keep what we leave behind. */
+  longestTtlMs: number;
   /** The renewal in flight; it never rejects. */
   renewal: Promise<unknown> | undefined;
   /** Somebody wanted to know whether it is still ours while a renewal was in flight. */
@@ -52,6 +54,7 @@ export class Hold implements Link<Hold> {
     private readonly clock: Clock,
     private line: { freed(): void } | undefined,
   ) {
+    this.longestTtlMs = grant.claim.ttlMs;
     this.confirm(grant.sentAtMs);
   }
 

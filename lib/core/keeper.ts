@@ -78,6 +78,7 @@ export class Keeper {
       hold.grant = extended;
       hold.deadlineMs = Math.min(hold.deadlineMs, deadlineOf(this.clock.now(), ttlMs));
     }
+    hold.longestTtlMs = Math.max(hold.longestTtlMs, ttlMs);
     const [answer] = await this.renew([hold], [extended]);
     return answer === 'renewed' && hold.state === 'held';
   }

@@ -69,7 +69,7 @@ export class Releaser {
   /** Cleans up after an owner of whom something may be left on the server. */
   oweAbandon(hold: Hold): void {
     const { claim } = hold.grant;
-    this.debts.owe(hold.name, claim.ttlMs, () => this.backend.abandon(claim));
+    this.debts.owe(hold.name, hold.longestTtlMs, () => this.backend.abandon(claim));
   }
 
   private async releaseShare(hold: Hold): Promise<Release> {
@@ -120,9 +120,9 @@ export class Releaser {
   }
 
   private owe(hold: Hold, cause: Error): Error {
-    this.debts.owe(hold.name, hold.grant.claim.ttlMs, () => this.backend.release(hold.grant, hold.lingerMs));
+    this.debts.owe(hold.name, hold.longestTtlMs, () => this.backend.release(hold.grant, hold.lingerMs));
     return new LockUnavailableError(
-      `The release of "${hold.name}" was not confirmed: ${cause.message.replace(/\.$/, '')}. It is being repeated in the background; the key is free within its ttl of ${hold.grant.claim.ttlMs} ms at the latest.`,
+      `The release of "${hold.name}" was not confirmed: ${cause.message.replace(/\.$/, '')}. It is being repeated in the background; the key is free within its ttl of ${hold.longestTtlMs} ms at the latest.`,
       { key: hold.name, cause },
     );
   }

@@ -3,7 +3,7 @@ import { Debts } from '../../lib/core/debts.js';
 import { LockEvents, type LockEvent } from '../../lib/core/events.js';
 import { Calls } from '../../lib/core/outcome.js';
 import { ManualClock } from '../../lib/testing/manual-clock.js';
-import { count, setUp } from '../support/rig.js';
+import { changed, count, setUp } from '../support/rig.js';
 
 const CALL_TIMEOUT_MS = 1_000;
 
@@ -293,5 +293,47 @@ describe('what a service owes', () => {
     expect((await holder.locks.inspect('k'))?.waiting).toBe(0);
     expect(count(rig.backend, 'abandon')).toBeGreaterThan(1);
     await lease.release();
+  });
+
+  it('[19, 24] a claim that was retried, and arrives once more after the release, gets nothing', async () => {
+    let claims = 0;
+    const rig = setUp({
+      between: (inner) =>
+        changed(inner, {
+          claim: async (claim) => {
+            // the first one is long on its way
+            if (++claims === 1) await rig.sleep(3_000);
+            return inner.claim(claim);
+          },
+        }),
+    });
+    const waiting = rig.watch(rig.locks.acquire('k', { ttl: '1h' }));
+    await rig.clock.advance(1_500);
+    expect([claims, waiting.value?.held]).toEqual([2, true]);
+    expect(await waiting.value?.release()).toBe(true);
+    await rig.clock.advance(3_000);
+    expect(await rig.locks.inspect('k')).toBeNull();
+  });
+
+  it('[27] lasts as long as the longest ttl that the server may have heard of', async () => {
+    const rig = setUp();
+    const released = await rig.locks.acquire('released', { ttl: '1s' });
+    const lost = await rig.locks.acquire('lost', { ttl: '1s' });
+    const renewals = count(rig.backend, 'renew');
+    // carried out, though nobody hears of it
+    rig.backend.plan = ({ method, nOfMethod }) =>
+      method === 'renew' && nOfMethod <= renewals + 2 ? 'after' : undefined;
+    await rig.failure(300, released.extend('1h'));
+    await rig.failure(300, lost.extend('1h'));
+    rig.backend.plan = () => 'before';
+    await rig.failure(1_250, released.release());
+    await rig.clock.advance(10_000);
+    expect(lost.held).toBe(false);
+    expect(rig.locks.gauges.owed).toBe(2);
+    rig.backend.plan = [];
+    await rig.clock.advance(2_100);
+    expect(rig.locks.gauges.owed).toBe(0);
+    expect(await rig.locks.inspect('released')).toBeNull();
+    expect(await rig.locks.inspect('lost')).toBeNull();
   });
 });

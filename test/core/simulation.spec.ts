@@ -195,6 +195,8 @@ const SETTINGS: [string, number, Setting][] = [
 /** To play one history again: `SEED=123 npm test -- simulation`; to play many: `SEEDS=5000 npm test -- simulation`. */
 const { SEED, SEEDS } = process.env;
 
+const LIMIT_MS = 600_000;
+
 describe('a simulation', () => {
   it.each(SETTINGS)(
     '[6, 24, 26, 47] %s, %i seeds: no two holders, fences rise, all settle, nothing is left',
@@ -211,5 +213,6 @@ describe('a simulation', () => {
       expect(found).toEqual({});
       expect(acquired).toBeGreaterThan(20);
     },
+    LIMIT_MS,
   );
 });

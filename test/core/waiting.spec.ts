@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from '@jest/globals';
-import type { Grant, LockBackend } from '../../lib/backends/lock-backend.js';
+import type { Grant, LockBackend, Place } from '../../lib/backends/lock-backend.js';
 import { memory } from '../../lib/backends/memory/index.js';
 import { LockTimeoutError } from '../../lib/core/errors.js';
 import type { Lease } from '../../lib/core/lease.js';
@@ -221,6 +221,36 @@ describe('waiting', () => {
     const waiting = rig.watch(rig.locks.acquire('k'));
     await rig.clock.settle();
     expect(waiting.atMs).toBe(startMs);
+    await waiting.value?.release();
+  });
+
+  it('[12] nor is one that is hinted while an older answer is on its way', async () => {
+    let retries = 0;
+    const rig = setUp({
+      between: (inner) =>
+        changed(inner, {
+          claim: async (claim) => {
+            const answer = await inner.claim(claim);
+            if ('fence' in answer) return answer;
+            const retry = async (): Promise<Grant | Place> => {
+              const stale = await answer.retry();
+              // the first answer is on its way for a while
+              if (++retries === 1) await rig.sleep(100);
+              return 'fence' in stale ? stale : { ...stale, onHint: (wake) => stale.onHint(wake), retry };
+            };
+            return { busy: answer.busy, onHint: (wake: () => void) => answer.onHint(wake), retry };
+          },
+        }),
+    });
+    const lease = await rig.replica().locks.acquire('k');
+    const waiting = rig.watch(rig.locks.acquire('k'));
+    const { pollMs } = rig.backend.traits;
+    await rig.clock.advance(pollMs + 50);
+    expect(retries).toBe(1);
+    await lease.release();
+    const freedMs = rig.clock.now();
+    await rig.clock.advance(1_000);
+    expect(waiting.atMs - freedMs).toBe(50);
     await waiting.value?.release();
   });
 
