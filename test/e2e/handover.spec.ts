@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { Controller, Injectable, Post } from '@nestjs/common';
 import { currentLease, Locked } from 'nestjs-interlock';
-import { lastValueFrom, Observable, of, Subject, take } from 'rxjs';
+import { defer, lastValueFrom, Observable, of, Subject, take } from 'rxjs';
 import { guardedApp, turns } from '../support/guarded-app.js';
 
 /** None of these says what it returns, so nobody knows it before the call. */
@@ -56,6 +56,15 @@ describe('an Observable that nobody knew of before the call', () => {
     const buy = async (): Promise<string> => lastValueFrom(await made(shop.sell()));
     const results = await Promise.allSettled([buy(), buy(), buy()]);
     expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected', 'rejected']);
+  });
+
+  it('[35] shares that lock with what its work acquires', async () => {
+    const { app, locks } = await guardedApp({ providers: [Shop] });
+    const shop = app.get(Shop);
+    shop.source = defer(() =>
+      locks.using('k', { wait: 0 }, ({ fence }) => `${currentLease()?.key} ${fence}`),
+    );
+    expect(await lastValueFrom(await made(shop.watch()))).toBe('k 1');
   });
 
   it('does so as the result of an HTTP handler', async () => {

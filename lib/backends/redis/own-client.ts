@@ -8,8 +8,7 @@ export const DISCONNECT_LIMIT_MS = 500;
 
 /**
  * A client that never does anything late: what cannot be written at once is refused, and what was in flight
- * when the connection broke is not sent again. A silent connection is replaced after five seconds, because TCP
- * alone would wait for minutes.
+ * when the connection broke is not sent again.
  */
 export async function createClient(
   url: string | undefined,
@@ -19,7 +18,6 @@ export async function createClient(
   const settings = {
     connectTimeout: 5000,
     disconnectTimeout: DISCONNECT_LIMIT_MS,
-    socketTimeout: 5000,
     retryStrategy: reconnectDelayMs,
     ...options,
     lazyConnect: true,

@@ -7,7 +7,13 @@ export interface RedisClient {
   readonly options: object;
   readonly isCluster: boolean;
   /** The connection's socket; another one after each reconnection. */
-  readonly stream?: { cork(): void; uncork(): void };
+  readonly stream?: {
+    readonly bytesRead: number;
+    readonly bytesWritten: number;
+    cork(): void;
+    uncork(): void;
+    destroy(error: Error): void;
+  };
   connect(): Promise<void>;
   disconnect(reconnect?: boolean): void;
   duplicate(override?: object): RedisClient;

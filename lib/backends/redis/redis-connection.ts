@@ -7,6 +7,7 @@ import { addressOf, isSentinelClient, type RedisClient, type RedisOptions } from
 import { cannotStart, isMissingScript, messageOf, NotSent, redisError } from './redis-error.js';
 import { RedisHints } from './redis-hints.js';
 import { allScripts, type RedisScript } from './redis-script.js';
+import { SilenceWatch } from './silence-watch.js';
 import { assertUsable, evictionWarning, parseInfo } from './redis-server-info.js';
 
 /** A server that has not answered by then is said to be down. */
@@ -34,6 +35,7 @@ export class RedisConnection {
   readonly address: string;
   readonly hints: RedisHints;
   private readonly outage: OutageReporter;
+  private silence: SilenceWatch | undefined;
   private lost = false;
   private gathered = 0;
   private readonly onClose = (): void => {
@@ -71,7 +73,10 @@ export class RedisConnection {
       await connection.close();
       throw error instanceof BackendError ? error : cannotStart(connection.address, error);
     }
-    if (own) connection.outage.watch(client, 'The connection');
+    if (own) {
+      connection.outage.watch(client, 'The connection');
+      connection.silence = new SilenceWatch(client, context.clock);
+    }
     client.on('close', connection.onClose);
     client.on('ready', connection.onReady);
     return connection;
@@ -160,6 +165,7 @@ export class RedisConnection {
   async close(): Promise<void> {
     this.client.off('close', this.onClose);
     this.client.off('ready', this.onReady);
+    this.silence?.stop();
     await Promise.all([this.hints.close(), this.own ? closeClient(this.client) : undefined]);
   }
 
