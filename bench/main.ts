@@ -3,12 +3,11 @@
  * server of our own. See README.md.
  */
 import { parseArgs } from 'node:util';
-import { ensureServers } from '../scripts/servers.mjs';
-import { RedisServer } from '../test/support/redis-server.js';
 import { disciplines } from './disciplines/index.js';
 import type { Discipline, Measurement, Results } from './disciplines/discipline.js';
 import { machine, print, sectionOf } from './report.js';
 import { Rig } from './rig.js';
+import { startServer } from './server.js';
 
 const { values: options } = parseArgs({
   options: {
@@ -48,15 +47,11 @@ async function compare({ entries, turns = 1 }: Discipline, rig: Rig): Promise<Re
   return results;
 }
 
-await ensureServers();
-const server = await RedisServer.start();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void server.stop().finally(() => process.exit(1)));
-}
+const server = await startServer();
 const rig = new Rig(server.url, options.quick);
 try {
   const sections = [];
-  const title = await machine(server.url);
+  const title = machine(server.version, server.apart);
   if (!options.json) console.log(title);
   for (const discipline of chosen(disciplines)) {
     const section = sectionOf(discipline, await compare(discipline, rig));

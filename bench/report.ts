@@ -1,5 +1,4 @@
 import { cpus, totalmem } from 'node:os';
-import { Redis } from 'ioredis';
 import type { Bar, Discipline, Results } from './disciplines/discipline.js';
 
 /** The figures of one discipline: by entry, then by column. */
@@ -48,13 +47,10 @@ export function print(discipline: Discipline, section: Section): void {
 }
 
 /** What all this ran on. */
-export async function machine(url: string): Promise<string> {
-  const client = new Redis(url);
-  const redisVersion = /redis_version:(\S+)/.exec(await client.info('server'))?.[1] ?? 'unknown';
-  await client.quit();
+export function machine(redisVersion: string, apart: boolean): string {
   const [cpu, ...more] = cpus();
   const memory = Math.round(totalmem() / 2 ** 30);
-  return `${more.length + 1} × ${cpu?.model.trim() ?? 'unknown processor'}, ${memory} GiB; Node ${process.versions.node}, Redis ${redisVersion}, loopback`;
+  return `${more.length + 1} × ${cpu?.model.trim() ?? 'unknown processor'}, ${memory} GiB; Node ${process.versions.node}, Redis ${redisVersion} on ${apart ? 'a core of its own' : 'any core'}, loopback`;
 }
 
 function show(figure: number, digits: number): string {
