@@ -1,7 +1,10 @@
+import { durationMs, type Duration } from './core/duration.js';
 import { LockConfigurationError, show, type LockTimeoutError } from './core/errors.js';
 import type { Lease } from './core/lease.js';
 import type { Keys } from './core/locks.js';
 import { termsOf, type GuardOptions } from './core/options.js';
+
+const AT_MOST = { minMs: 1, maxMs: 30 * 86_400_000 };
 
 /** What a handler of a busy key gets to know. */
 export interface Busy {
@@ -23,6 +26,11 @@ export interface LockedOptions extends GuardOptions {
    * completes. Default `throw`; on scheduled methods `skip`.
    */
   readonly onBusy?: OnBusy;
+  /**
+   * How long the work may take: after that `currentLease().signal` aborts, and `assertHeld()` throws. The lock is kept
+   * until the work has ended, so that it never meets its successor. Default: without end.
+   */
+  readonly atMost?: Duration;
   /** The `name` of the lock service to use. Default: the one without a name. */
   readonly locks?: string;
 }
@@ -33,11 +41,19 @@ export interface GuardedCall {
   readonly site: string;
   readonly keys: () => Keys;
   readonly options: GuardOptions;
+  readonly atMostMs?: number | undefined;
   readonly body: (lease: Lease) => unknown;
   /** What to answer for a key that is busy; throws, or returns the answer. */
   readonly whenBusy: (error: LockTimeoutError) => unknown;
   /** Whether that answer is nothing at all, so that only an event tells of the refusal. */
   readonly skips: boolean;
+}
+
+interface SplitOptions {
+  readonly options: GuardOptions;
+  readonly onBusy: OnBusy | undefined;
+  readonly locks: string | undefined;
+  readonly atMostMs: number | undefined;
 }
 
 /** Lets any module default pass the checks that can only be made at the call. */
@@ -48,18 +64,17 @@ const ANY_DEFAULTS = { ttlMs: 86_400_000, waitMs: 0 };
  *
  * @throws LockConfigurationError that names the site
  */
-export function splitOptions(
-  site: string,
-  options: LockedOptions,
-): { options: GuardOptions; onBusy: OnBusy | undefined; locks: string | undefined } {
+export function splitOptions(site: string, options: LockedOptions): SplitOptions {
   if (typeof options !== 'object' || options === null) {
     throw new LockConfigurationError(
       `The options of the lock on ${site} are ${show(options)}; give an object like { wait: '2s' }.`,
     );
   }
-  const { onBusy, locks, ...rest } = options;
+  const { onBusy, locks, atMost, ...rest } = options;
+  let atMostMs: number | undefined;
   try {
     termsOf(rest, ANY_DEFAULTS);
+    if (atMost !== undefined) atMostMs = durationMs('atMost', atMost, AT_MOST);
   } catch (error) {
     if (!(error instanceof LockConfigurationError)) throw error;
     throw new LockConfigurationError(`The lock on ${site} is set up wrongly: ${error.message}`, {
@@ -71,7 +86,7 @@ export function splitOptions(
       `onBusy of the lock on ${site} is ${show(onBusy)}; give 'throw', 'skip' or a function.`,
     );
   }
-  return { options: rest, onBusy, locks };
+  return { options: rest, onBusy, locks, atMostMs };
 }
 
 /** Carries out what `onBusy` says. */

@@ -11,10 +11,26 @@ export { LockInterceptor, type RequestKey } from './lock.interceptor.js';
 export { LockExceptionFilter } from './lock-exception.filter.js';
 
 export { Locked } from './decorators/locked.decorator.js';
+export { LeaderOnly, type LeaderOnlyOptions } from './decorators/leader-only.decorator.js';
+export { OnElected } from './decorators/on-elected.decorator.js';
+export { OnDeposed } from './decorators/on-deposed.decorator.js';
+export type { ElectionListenerOptions } from './decorators/election-listener.js';
+export { OncePerTick } from './decorators/once-per-tick.decorator.js';
+export type { OncePerTickOptions } from './scheduling/tick-settings.js';
 export type { Busy as BusyCall, LockedOptions, OnBusy } from './guarded-call.js';
 export type { KeySource } from './decorators/method-key.js';
 export { KeyParam } from './decorators/key-param.decorator.js';
 export { InjectLocks } from './decorators/inject-locks.decorator.js';
+
+export { LeaderService } from './leadership/leader.service.js';
+export type { LeadershipWait, LeaderWrapOptions, OnFollower } from './leadership/leader.service.js';
+export { LeaderGuard } from './leadership/leader.guard.js';
+export { leaderServiceToken } from './leadership/leader.tokens.js';
+export type { ElectionSettings, LeadershipSettings } from './leadership/leadership-settings.js';
+export type { Leader } from './leadership/leader-watch.js';
+export type { Leadership } from './leadership/term.js';
+export { LockInventory, type GuardedMethod } from './scheduling/lock-inventory.js';
+export type { GuardKind } from './guard-record.js';
 
 export { currentLease } from './core/context.js';
 export { systemClock, SystemClock, type Clock, type Timer } from './core/clock.js';
@@ -27,6 +43,7 @@ export {
   LockTimeoutError,
   LockUnavailableError,
   NotLeaderError,
+  type LeaderInfo,
   type LossReason,
 } from './core/errors.js';
 export type { LockEvent } from './core/events.js';

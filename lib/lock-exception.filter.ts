@@ -16,11 +16,13 @@ interface Refusal {
   readonly error: string;
   readonly message: string;
   readonly retryAfterSeconds?: number;
+  /** Where the leader is, by its own advertisement. */
+  readonly leader?: string;
 }
 
 /**
  * Makes answers of lock errors: 409 for a busy key, 503 with Retry-After when the lock server is out of reach
- * or the lock was lost, 500 for the rest. For messages and WebSockets, an error with the same body.
+ * or the lock was lost, 503 with the `leader`'s address where only the leader serves, 500 for the rest. For messages and WebSockets, an error with the same body.
  *
  * @example
  * app.useGlobalFilters(new LockExceptionFilter(app.get(HttpAdapterHost)));
@@ -61,6 +63,7 @@ export class LockExceptionFilter implements ExceptionFilter {
         error: error.name,
         message: 'This cannot be done right now; try again soon.',
         retryAfterSeconds: 1,
+        ...addressOf(error),
       };
     }
     return {
@@ -81,6 +84,12 @@ export class LockExceptionFilter implements ExceptionFilter {
       httpAdapter.setHeader(response, 'Retry-After', String(retryAfterSeconds));
     httpAdapter.reply(response, body, body.statusCode);
   }
+}
+
+/** A leader advertises its address for those who were refused; nothing else of it is told. */
+function addressOf(error: LockError): { leader?: string } {
+  const address = error instanceof NotLeaderError ? error.leader?.address : undefined;
+  return address === undefined ? {} : { leader: address };
 }
 
 /** Either a socket of socket.io, or a plain WebSocket, whose `emit` stays in this process. */

@@ -40,7 +40,7 @@ export abstract class LockInterceptor implements NestInterceptor {
   /** @throws LockConfigurationError at once, when the key or an option is wrong */
   static on(key: RequestKey, options: LockedOptions = {}): Type<LockInterceptor> {
     const site = `the interceptor on ${typeof key === 'function' ? 'a key function' : JSON.stringify(key)}`;
-    const { options: lock, onBusy = 'throw', locks } = splitOptions(site, options);
+    const { options: lock, onBusy = 'throw', locks, atMostMs } = splitOptions(site, options);
     const make = requestKeys(key, site);
 
     @Injectable()
@@ -56,6 +56,7 @@ export abstract class LockInterceptor implements NestInterceptor {
           skips: onBusy === 'skip',
           keys: () => make(context),
           options: lock,
+          atMostMs,
           body: () => next.handle(),
           whenBusy: (error) => answerBusy(onBusy, error, context.getArgs()),
         };

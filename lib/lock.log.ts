@@ -46,7 +46,7 @@ export class LockLog {
     }
   }
 
-  private warn(message: string): void {
+  warn(message: string): void {
     this.logger.warn(message);
   }
 

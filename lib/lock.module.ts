@@ -14,6 +14,8 @@ import { memory } from './backends/memory/index.js';
 import type { LockBackend } from './backends/lock-backend.js';
 import { LockConfigurationError, show } from './core/errors.js';
 import { settingsOf, type LockSettings } from './core/settings.js';
+import { ElectionPlan, type LeadershipSettings } from './leadership/leadership-settings.js';
+import { lockParts } from './lock.parts.js';
 import { LockService } from './lock.service.js';
 import { checkName, isLockServiceToken, lockServiceToken } from './lock.tokens.js';
 
@@ -21,6 +23,8 @@ import { checkName, isLockServiceToken, lockServiceToken } from './lock.tokens.j
 export interface LockModuleOptions extends LockSettings {
   /** Where the locks are kept. Default: `memory()`, inside this process. */
   readonly backend?: LockBackend;
+  /** How leaders are elected. */
+  readonly leadership?: LeadershipSettings;
 }
 
 /** What has to be known before the options of `forRootAsync` are. */
@@ -82,8 +86,8 @@ export class LockModule {
     const { name, global, ...rest } = options;
     checkExtras(name, global);
     checkOptions(rest);
-    const service: Provider = { provide: lockServiceToken(name), useFactory: () => makeService(rest, name) };
-    return moduleOf({ name, global }, [service]);
+    const optionsToken = optionsTokenOf(name);
+    return moduleOf({ name, global }, [{ provide: optionsToken, useValue: rest }], optionsToken);
   }
 
   /**
@@ -105,28 +109,40 @@ export class LockModule {
         `LockModule.forRootAsync has no option ${show(unknown)}; there are ${[...ASYNC_OPTIONS].join(', ')}. Settings like ttl belong into what the factory returns.`,
       );
     }
-    const optionsToken = Symbol(`options of ${String(lockServiceToken(name))}`);
-    const service: Provider = {
-      provide: lockServiceToken(name),
-      inject: [optionsToken],
-      useFactory: (given: LockModuleOptions) => makeService(given, name),
-    };
-    return { ...moduleOf({ name, global }, [service, ...optionsProviders(options, optionsToken)]), imports };
+    const optionsToken = optionsTokenOf(name);
+    return { ...moduleOf({ name, global }, optionsProviders(options, optionsToken), optionsToken), imports };
   }
 }
 
 function moduleOf(
   { name, global = true }: { name?: string | undefined; global?: boolean | undefined },
-  providers: Provider[],
+  options: Provider[],
+  optionsToken: symbol,
 ): DynamicModule {
   const token = lockServiceToken(name);
+  const service: Provider = {
+    provide: token,
+    inject: [optionsToken],
+    useFactory: (given: LockModuleOptions) => makeService(given, name),
+  };
+  const leadershipToken = Symbol(`leadership of ${String(token)}`);
+  const leadership: Provider = {
+    provide: leadershipToken,
+    inject: [optionsToken],
+    useFactory: (given: LockModuleOptions) => given.leadership,
+  };
   const alias: Provider[] = name === undefined ? [{ provide: LockService, useExisting: token }] : [];
+  const parts = lockParts(name, leadershipToken);
   return {
     module: LockModule,
     global,
-    providers: [...providers, ...alias],
-    exports: [token, ...(name === undefined ? [LockService] : [])],
+    providers: [...options, service, ...alias, leadership, ...parts.providers],
+    exports: [token, ...(name === undefined ? [LockService] : []), ...parts.exports],
   };
+}
+
+function optionsTokenOf(name: string | undefined): symbol {
+  return Symbol(`options of ${String(lockServiceToken(name))}`);
 }
 
 function optionsProviders(options: LockModuleAsyncOptions, token: symbol): Provider[] {
@@ -168,8 +184,9 @@ function checkOptions(options: LockModuleOptions): void {
       `${misplaced} has to be known before the factory runs; give it to LockModule.forRootAsync beside the factory.`,
     );
   }
-  const { backend, ...settings } = options;
-  settingsOf(settings);
+  const { backend, leadership, ...settings } = options;
+  const { identity } = settingsOf(settings);
+  if (leadership !== undefined) new ElectionPlan(leadership, identity);
   if (backend === undefined) return;
   const isBackend = typeof backend === 'object' && backend !== null;
   const missing = BACKEND_METHODS.find((method) => !isBackend || typeof backend[method] !== 'function');
@@ -182,7 +199,7 @@ function checkOptions(options: LockModuleOptions): void {
 /** @throws LockConfigurationError when an option is wrong */
 function makeService(options: LockModuleOptions, name: string | undefined): LockService {
   checkOptions(options);
-  const { backend = memory(), ...settings } = options;
+  const { backend = memory(), leadership: _leadership, ...settings } = options;
   return new LockService(backend, settings, name);
 }
 

@@ -11,11 +11,15 @@ import type { Clock } from './core/clock.js';
 import { LockError, LockTimeoutError } from './core/errors.js';
 import { HeldLease, type Lease } from './core/lease.js';
 import { Locks } from './core/locks.js';
-import type { GuardOptions } from './core/options.js';
+import type { GuardOptions, LockOptions } from './core/options.js';
 import { errorOf } from './core/refusal.js';
 import type { LockSettings } from './core/settings.js';
 import type { GuardedCall } from './guarded-call.js';
 import { LockLog } from './lock.log.js';
+import { withLimit } from './scheduling/at-most.js';
+import { JobDesk } from './scheduling/job-desk.js';
+import type { ScheduledCall } from './scheduling/repeats.js';
+import { TickRunner } from './scheduling/tick-runner.js';
 
 /**
  * The locks of an application, on the backend that its `LockModule` names. It starts with the application,
@@ -23,14 +27,17 @@ import { LockLog } from './lock.log.js';
  */
 @Injectable()
 export class LockService extends Locks implements OnModuleInit, OnModuleDestroy, OnApplicationShutdown {
+  /** @internal */
+  readonly jobs: JobDesk;
+  /** @internal */
+  readonly ticks = new TickRunner(this);
   private readonly log: LockLog;
-  private readonly jobs = new Set<Promise<unknown>>();
-  private readonly closing = new AbortController();
 
   constructor(backend: LockBackend, settings: LockSettings = {}, name?: string) {
     super(backend, settings);
     const context = name === undefined ? LockService.name : `${LockService.name} ${name}`;
     this.log = new LockLog(this.settings.clock, context);
+    this.jobs = new JobDesk(this.settings.clock, this.settings.shutdownTimeoutMs);
     this.events.onAlert = (event) => this.log.write(event);
   }
 
@@ -39,21 +46,25 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
     return this.settings.clock;
   }
 
+  /** @internal */
+  get identity(): string {
+    return this.settings.identity;
+  }
+
+  /** @internal Takes part in an election, or claims something; not re-entrant, and the lease is the caller's. */
+  async contest(key: string, options: LockOptions, identity: string = this.identity): Promise<HeldLease> {
+    const lease = await this.obtain(key, { ...this.terms({ ...options, reentrant: false }), identity });
+    if (lease instanceof HeldLease) return lease;
+    throw errorOf(lease);
+  }
+
   async onModuleInit(): Promise<void> {
     await this.start();
   }
 
   /** No new jobs from here on; those that run may end. Handlers are served still, so the locks stay. */
   async onModuleDestroy(): Promise<void> {
-    this.closing.abort(new LockError('The application is closing.'));
-    if (this.jobs.size === 0) return;
-    let clear = (): void => undefined;
-    const limit = new Promise<void>((resolve) => {
-      const timer = this.settings.clock.setTimer(resolve, this.settings.shutdownTimeoutMs);
-      clear = () => timer.clear();
-    });
-    await Promise.race([Promise.allSettled(this.jobs), limit]);
-    clear();
+    await this.jobs.drain();
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -64,7 +75,10 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
   async run(call: GuardedCall): Promise<unknown> {
     const terms = this.terms(call.options);
     const lease = await this.obtain(call.keys(), terms);
-    if (lease instanceof HeldLease) return this.guard(lease, terms, call.body);
+    if (lease instanceof HeldLease) {
+      const { atMostMs, site } = call;
+      return withLimit(this, lease, atMostMs, site, () => this.guard(lease, terms, call.body));
+    }
     const error = errorOf(lease);
     // only our own refusal: one that the body throws is the body's
     if (!(error instanceof LockTimeoutError)) throw error;
@@ -72,22 +86,20 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
     return call.whenBusy(error);
   }
 
-  /** @internal Runs a guarded call of a scheduled method, unless the application is closing. */
-  async runJob(call: GuardedCall): Promise<unknown> {
-    const closing = this.closing.signal;
-    const skip = (): undefined => this.skipForClosing(call);
-    if (closing.aborted) return skip();
+  /** @internal Runs a guarded call of a scheduled method, unless the application is closing or it has run already. */
+  async runJob(call: GuardedCall, scheduled: ScheduledCall): Promise<unknown> {
+    const { closing } = this.jobs;
+    const skip = (why = 'the application is closing'): undefined => this.skipJob(call, why);
+    const refusal = this.jobs.refusal(scheduled);
+    if (refusal !== undefined) return skip(refusal);
     // granted at the very moment of the closing, it is a new job all the same
     const body = (lease: Lease): unknown => (closing.aborted ? skip() : call.body(lease));
-    const job = this.run({ ...call, options: withSignal(call.options, closing), body });
-    this.jobs.add(job);
+    const job = { ...call, options: withSignal(call.options, closing), body };
     try {
-      return await job;
+      return await this.jobs.run(() => this.run(job));
     } catch (error) {
       if (error === closing.reason) return skip();
       throw error;
-    } finally {
-      this.jobs.delete(job);
     }
   }
 
@@ -121,12 +133,18 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
     });
   }
 
-  private skipForClosing({ site, keys }: GuardedCall): undefined {
-    const made = keys();
-    return this.skip(site, typeof made === 'string' ? made : (made[0] ?? ''), 'the application is closing');
+  /** @internal */
+  warn(message: string): void {
+    this.log.warn(message);
   }
 
-  private skip(site: string, key: string, why: string): undefined {
+  private skipJob({ site, keys }: GuardedCall, why: string): undefined {
+    const made = keys();
+    return this.skip(site, typeof made === 'string' ? made : (made[0] ?? ''), why);
+  }
+
+  /** @internal Tells that something did not run, and why. */
+  skip(site: string, key: string, why: string): undefined {
     this.events.alert({ type: 'skipped', key, site, why });
     return undefined;
   }

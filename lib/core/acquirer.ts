@@ -187,7 +187,7 @@ export class Acquirer implements LeaseHost {
     // never 0 for a wait that is used up: that would be a single try, which may take as long as any call
     const leftMs = (startMs ?? nowMs) + terms.waitMs - nowMs;
     const waitMs = terms.waitMs === 0 ? 0 : leftMs || -1;
-    const claim = claimOf(key, this.owners.next(), terms, waitMs > 0);
+    const claim = claimOf(key, this.owners.next(terms.identity), terms, waitMs > 0);
     return new Contender(this.arena, this.lineOf(key), name, claim, nowMs, waitMs, signal).run();
   }
 

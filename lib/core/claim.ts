@@ -8,14 +8,17 @@ import type { Terms } from './options.js';
  */
 export class OwnerMint {
   private readonly stem: string;
+  private readonly nonce = `~${randomBytes(12).toString('hex')}-`;
   private made = 0;
 
   constructor(identity: string) {
-    this.stem = `${identity}~${randomBytes(12).toString('hex')}-`;
+    this.stem = identity + this.nonce;
   }
 
-  next(): string {
-    return this.stem + (++this.made).toString(36);
+  /** @param identity another than that of the service, for an acquisition that has more to say */
+  next(identity?: string): string {
+    const stem = identity === undefined ? this.stem : identity + this.nonce;
+    return stem + (++this.made).toString(36);
   }
 }
 

@@ -91,9 +91,33 @@ export class LockConfigurationError extends LockError {
   static override readonly kind = 'LockConfigurationError';
 }
 
-/** This process does not lead the group. */
+/** Who leads a group, as its lock says. */
+export interface LeaderInfo {
+  /** The `identity` of the replica. */
+  readonly identity: string;
+  /** What it advertises, so that others can reach it. */
+  readonly address: string | undefined;
+  /** The fence of its leadership: above those of all earlier leaders of the group. */
+  readonly term: bigint;
+}
+
+/** This process does not lead the group, or not any more. */
 export class NotLeaderError extends LockError {
   static override readonly kind = 'NotLeaderError';
+  readonly group: string;
+  /** Who does, where that was known. */
+  readonly leader: LeaderInfo | undefined;
+
+  constructor(message: string, details: { group: string; leader?: LeaderInfo | undefined; cause?: unknown }) {
+    super(message, { key: `leader:${details.group}`, cause: details.cause });
+    this.group = details.group;
+    this.leader = details.leader;
+  }
+}
+
+/** For messages: what something thrown says, whatever it is. */
+export function errorMessage(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : show(thrown);
 }
 
 /** For messages: a value as a person would write it, of bounded length. */

@@ -50,7 +50,7 @@ export class Hold implements Link<Hold> {
     readonly name: string,
     public grant: Grant,
     readonly renews: boolean,
-    readonly minHoldMs: number,
+    public minHoldMs: number,
     private readonly clock: Clock,
     private line: { freed(): void } | undefined,
   ) {

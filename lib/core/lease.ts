@@ -68,7 +68,8 @@ export interface LeaseHost {
 export class HeldLease implements Lease {
   readonly key: string;
   private released: Promise<boolean> | undefined;
-  private controller: AbortController | undefined;
+  private joined: AbortSignal | undefined;
+  private limit: AbortSignal | undefined;
 
   constructor(
     private readonly host: LeaseHost,
@@ -95,8 +96,8 @@ export class HeldLease implements Lease {
 
   get signal(): AbortSignal {
     this.noticeOverdue();
-    if (this.holds.length === 1) return this.holds[0].signal;
-    return (this.controller ??= this.joinSignals()).signal;
+    if (this.holds.length === 1 && !this.limit) return this.holds[0].signal;
+    return (this.joined ??= this.joinSignals());
   }
 
   get held(): boolean {
@@ -112,6 +113,7 @@ export class HeldLease implements Lease {
   assertHeld(): void {
     this.noticeOverdue();
     for (const { loss } of this.holds) if (loss) throw loss;
+    if (this.limit?.aborted) throw this.limit.reason;
     if (this.released) {
       throw new LockError(
         `The lock "${this.key}" was released, so it guards nothing any more; do the work before the release.`,
@@ -142,19 +144,32 @@ export class HeldLease implements Lease {
     }
   }
 
+  /**
+   * @internal The work has to end when `limit` aborts, for a reason other than a loss: the signal aborts then as well,
+   * and `assertHeld` throws. The locks are kept until their release. To be called before anybody has the signal.
+   */
+  limitBy(limit: AbortSignal): void {
+    this.limit = limit;
+  }
+
+  /** @internal The release leaves the keys busy until so long after their acquisition, however short the ttl. */
+  lingerFor(sinceGrantMs: number): void {
+    for (const hold of this.holds) hold.minHoldMs = sinceGrantMs;
+  }
+
   private noticeOverdue(): void {
     for (const hold of this.holds) {
       if (hold.state === 'held' && hold.expired) this.host.overdue(hold);
     }
   }
 
-  private joinSignals(): AbortController {
+  private joinSignals(): AbortSignal {
     const controller = new AbortController();
     for (const hold of this.holds) {
       if (hold.loss) controller.abort(hold.loss);
       else hold.onLoss(() => controller.abort(hold.loss));
     }
-    return controller;
+    return this.limit ? AbortSignal.any([controller.signal, this.limit]) : controller.signal;
   }
 }
 

@@ -214,13 +214,7 @@ export class Locks {
     terms: Terms,
     body: (lease: Lease) => Promise<T> | T,
   ): Promise<T> {
-    const scope: Scope = {
-      lease,
-      holds: lease.holdsByKey,
-      service: this,
-      outer: currentScope(),
-      open: true,
-    };
+    const scope = this.scopeOf(lease);
     try {
       const result = await runInScope(scope, () => body(lease));
       const loss = terms.onLost === 'throw' ? lossOf(lease) : undefined;
@@ -230,6 +224,20 @@ export class Locks {
       scope.open = false;
       await lease[Symbol.asyncDispose]();
     }
+  }
+
+  /** @internal Runs the body in the scope of a lease, which goes on after it. */
+  async within<T>(lease: HeldLease, body: (lease: Lease) => Promise<T> | T): Promise<T> {
+    const scope = this.scopeOf(lease);
+    try {
+      return await runInScope(scope, () => body(lease));
+    } finally {
+      scope.open = false;
+    }
+  }
+
+  private scopeOf(lease: HeldLease): Scope {
+    return { lease, holds: lease.holdsByKey, service: this, outer: currentScope(), open: true };
   }
 
   /** Acquires all keys in their global order, or none. Throws for wrong calls, never for a busy key. */

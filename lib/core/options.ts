@@ -63,6 +63,8 @@ export interface Terms {
   readonly minHoldMs: number;
   readonly reentrant: boolean;
   readonly onLost: 'report' | 'throw';
+  /** What the owner begins with instead of the identity of the service; at most 93 characters of the seam's. */
+  readonly identity?: string;
 }
 
 export interface TermDefaults {

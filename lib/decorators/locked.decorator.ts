@@ -1,15 +1,17 @@
 import { Observable } from 'rxjs';
-import { LockConfigurationError, show } from '../core/errors.js';
 import type { LockService } from '../lock.service.js';
 import { answerBusy, splitOptions, type GuardedCall, type LockedOptions } from '../guarded-call.js';
+import { recordGuard } from '../guard-record.js';
 import { runOrHandOver } from '../handover.js';
+import type { ScheduledCall } from '../scheduling/repeats.js';
+import { scheduleOfMethod } from '../scheduling/schedule.js';
+import { guardedMethod, refuseGenerator } from './guarded-method.js';
 import { keysOf, methodKeys, type KeySource } from './method-key.js';
-import { wrapMethod, type Method } from './method-wrapper.js';
+import { wrapMethod } from './method-wrapper.js';
 import { locksOf, requestLocks } from './service-property.js';
 import { siteOf } from './site.js';
 
-/** What `@nestjs/schedule` leaves on the methods that it runs. */
-const SCHEDULED = 'SCHEDULER_TYPE';
+const DECORATOR = "@Locked('key')";
 
 /**
  * Refuses the method whose arguments cannot be given to a key function of A. TypeScript takes the bound of P for P
@@ -50,61 +52,34 @@ export function Locked<A extends readonly unknown[] = []>(
 ) => void {
   return (target, property, descriptor) => {
     const site = siteOf(target, property);
-    const method = methodOf(target, descriptor, site);
-    const { options: lock, onBusy, locks } = splitOptions(site, options);
+    const method = guardedMethod(DECORATOR, target, descriptor, site);
+    const { options: lock, onBusy, locks, atMostMs } = splitOptions(site, options);
     const make = methodKeys(key as KeySource, method, target, property, site);
     const observable = Reflect.getMetadata('design:returntype', target, property) === Observable;
     requestLocks(target, locks);
+    recordGuard(target, { kind: 'locked', property, subject: subjectOf(key), locks });
 
     const wrapper = wrapMethod(method, (self, args) => {
-      const scheduled = isScheduled(wrapper) || isScheduled(Reflect.get(target, property));
-      const busy = onBusy ?? (scheduled ? 'skip' : 'throw');
+      const schedule = scheduleOfMethod(wrapper, target, property);
+      const busy = onBusy ?? (schedule ? 'skip' : 'throw');
       const call: GuardedCall = {
         site,
         skips: busy === 'skip',
         keys: () => keysOf(make, args, site),
-        options: scheduled && lock.wait === undefined ? { ...lock, wait: 0 } : lock,
+        options: schedule && lock.wait === undefined ? { ...lock, wait: 0 } : lock,
+        atMostMs,
         body: () => Reflect.apply(method, self, args),
         whenBusy: (error) => answerBusy(busy, error, args),
       };
       if (observable) return observe(self, locks, site, call);
-      return run(self, locks, site, call, scheduled);
+      return run(self, locks, site, call, schedule && { site, self, guard: wrapper, schedule });
     });
     Object.assign(descriptor, { value: wrapper });
   };
 }
 
-function methodOf(
-  target: object,
-  descriptor: { readonly value?: unknown } | undefined,
-  site: string,
-): Method {
-  const value = descriptor?.value;
-  if (typeof value !== 'function') {
-    throw new LockConfigurationError(
-      `@Locked is on ${site}, which is ${show(value)}; put it on a method, with parentheses: @Locked('key').`,
-    );
-  }
-  if (typeof target === 'function') {
-    throw new LockConfigurationError(
-      `@Locked is on ${site}, but Nest hands its services to instances; make it an instance method, or use LockService.using.`,
-    );
-  }
-  refuseGenerator(value, site);
-  return value as Method;
-}
-
-/** Its work would begin when somebody iterates, long after the lock was given back. */
-function refuseGenerator<T>(value: T, site: string): T {
-  if (!/Generator/.test(Object.prototype.toString.call(value))) return value;
-  throw new LockConfigurationError(
-    `@Locked is on ${site}, and a generator works only while somebody iterates, without the lock by then; let the method return a Promise or an Observable.`,
-  );
-}
-
-/** Looked for on the method that the class has in the end, too: `@Cron` may stand above another decorator. */
-function isScheduled(method: unknown): boolean {
-  return typeof method === 'function' && Reflect.hasMetadata(SCHEDULED, method);
+function subjectOf(key: unknown): string {
+  return typeof key === 'function' ? 'a function of the arguments' : [key].flat().join(', ');
 }
 
 async function run(
@@ -112,15 +87,15 @@ async function run(
   name: string | undefined,
   site: string,
   call: GuardedCall,
-  scheduled: boolean,
+  scheduled: ScheduledCall | undefined,
 ): Promise<unknown> {
   const locks = locksOf(self, name, site);
-  const body: GuardedCall['body'] = async (lease) => refuseGenerator(await call.body(lease), site);
+  const body: GuardedCall['body'] = async (lease) => refuseGenerator(DECORATOR, await call.body(lease), site);
   return runOrHandOver(
     { ...call, body },
     {
       clock: locks.clock,
-      run: (guarded) => (scheduled ? locks.runJob(guarded) : locks.run(guarded)),
+      run: (guarded) => (scheduled ? locks.runJob(guarded, scheduled) : locks.run(guarded)),
       observe: (guarded) => locks.observe(guarded),
     },
   );

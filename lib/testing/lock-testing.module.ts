@@ -1,5 +1,7 @@
 import { Module, type DynamicModule, type InjectionToken, type Provider, type Type } from '@nestjs/common';
 import { settingsOf } from '../core/settings.js';
+import type { LeadershipSettings } from '../leadership/leadership-settings.js';
+import { lockParts } from '../lock.parts.js';
 import { LockService } from '../lock.service.js';
 import { checkName, lockServiceToken } from '../lock.tokens.js';
 import { LockDriver, type LockDriverSettings } from './lock-driver.js';
@@ -11,6 +13,8 @@ type NamedProvider = Exclude<Provider, Type>;
 export interface LockTestingOptions {
   /** The `name` of the lock service in whose place it is. Default: the one without a name. */
   readonly name?: string;
+  /** How leaders are elected. */
+  readonly leadership?: LeadershipSettings;
 }
 
 /** Takes the place of `LockModule` in tests: no server, no waiting, no sleeping. Global, as `LockModule` is. */
@@ -28,7 +32,7 @@ export class LockTestingModule {
    */
   static passThrough(options: LockTestingOptions = {}): DynamicModule {
     const { name } = options;
-    return moduleOf(name, [{ provide: lockServiceToken(name), useFactory: passThroughLocks }]);
+    return moduleOf(options, [{ provide: lockServiceToken(name), useFactory: passThroughLocks }]);
   }
 
   /**
@@ -43,10 +47,10 @@ export class LockTestingModule {
    * await driver.occupy('order:7');
    */
   static driven(options: LockDriverSettings & LockTestingOptions = {}): DynamicModule {
-    const { name, ...settings } = options;
+    const { name, leadership: _leadership, ...settings } = options;
     settingsOf(settings);
     const driver = lockDriverToken(name);
-    return moduleOf(name, [
+    return moduleOf(options, [
       // one for each application that is made of this module
       { provide: driver, useFactory: () => new LockDriver(settings, name) },
       { provide: lockServiceToken(name), inject: [driver], useFactory: ({ locks }: LockDriver) => locks },
@@ -54,14 +58,19 @@ export class LockTestingModule {
   }
 }
 
-function moduleOf(name: string | undefined, services: readonly NamedProvider[]): DynamicModule {
+function moduleOf(
+  { name, leadership }: LockTestingOptions,
+  services: readonly NamedProvider[],
+): DynamicModule {
   const alias = { provide: LockService, useExisting: lockServiceToken(name) };
   const providers = name === undefined ? [...services, alias] : services;
+  const settings = { provide: Symbol('leadership'), useValue: leadership };
+  const parts = lockParts(name, settings.provide);
   return {
     module: LockTestingModule,
     global: true,
-    providers: [...providers],
-    exports: providers.map(({ provide }) => provide),
+    providers: [...providers, settings, ...parts.providers],
+    exports: [...providers.map(({ provide }) => provide), ...parts.exports],
   };
 }
 

@@ -1,5 +1,5 @@
 import { LockConfigurationError, show } from '../core/errors.js';
-import { setLocks } from '../decorators/service-property.js';
+import { setService } from '../decorators/service-property.js';
 import type { LockService } from '../lock.service.js';
 import { lockServiceToken } from '../lock.tokens.js';
 import { passThroughLocks } from './pass-through.js';
@@ -39,6 +39,6 @@ export function provideLocks<T extends object>(
       `${instance.constructor.name} has no method that is guarded by @Locked ${whose}, so it has no use for these locks; correct the name, or leave it out.`,
     );
   }
-  setLocks(instance, token, locks);
+  setService(instance, token, locks);
   return instance;
 }

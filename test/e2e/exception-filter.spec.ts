@@ -29,7 +29,7 @@ const ERRORS: Readonly<Record<string, () => Error>> = {
   timeout: () => new LockTimeoutError(SECRET, { ...details, waitedMs: 5 }),
   unavailable: () => new LockUnavailableError(SECRET, details),
   lost: () => new LockLostError(SECRET, { ...details, reason: 'gone', fence: 7n }),
-  leader: () => new NotLeaderError(SECRET),
+  leader: () => new NotLeaderError(SECRET, { group: 'reports' }),
   key: () => new LockKeyError(SECRET, details),
   configuration: () => new LockConfigurationError(SECRET),
   other: () => new LockError(SECRET),
