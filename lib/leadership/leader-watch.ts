@@ -20,6 +20,8 @@ export class LeaderWatch {
   /** The leader, or null for none, one after the other; begins with the present one. Never fails. */
   readonly changes: Observable<Leader | null>;
   private readonly subscribers = new Set<Subscriber<Leader | null>>();
+  /** Those of them who have heard of nobody yet. */
+  private readonly unaware = new Set<Subscriber<Leader | null>>();
   private known: { readonly leader: Leader | null; readonly atMs: number } | undefined;
   private asking: Promise<Leader | null> | undefined;
   /** Rises with what happens here, so that an answer which is older than that is left aside. */
@@ -35,11 +37,14 @@ export class LeaderWatch {
   ) {
     this.pauseMs = Math.max(SHORTEST_PAUSE_MS, retryMs);
     this.changes = new Observable((subscriber) => {
+      const isFirst = this.subscribers.size === 0;
       this.subscribers.add(subscriber);
-      if (this.known && this.subscribers.size > 1) subscriber.next(this.known.leader);
-      else this.look();
+      if (this.known && (!isFirst || this.isFresh)) subscriber.next(this.known.leader);
+      else this.unaware.add(subscriber);
+      if (isFirst) this.look();
       return () => {
         this.subscribers.delete(subscriber);
+        this.unaware.delete(subscriber);
         if (this.subscribers.size === 0) this.timer?.clear();
       };
     });
@@ -52,8 +57,7 @@ export class LeaderWatch {
 
   /** Who leads, by a word that is not too old; undefined when there is none. */
   async guess(): Promise<Leader | null | undefined> {
-    const { known } = this;
-    if (known && this.clock.now() - known.atMs < this.pauseMs) return known.leader;
+    if (this.isFresh) return this.known?.leader;
     return this.ask().catch(() => undefined);
   }
 
@@ -85,8 +89,14 @@ export class LeaderWatch {
   private note(leader: Leader | null): void {
     const before = this.known;
     this.known = { leader, atMs: this.clock.now() };
-    if (before && before.leader?.term === leader?.term) return;
-    for (const subscriber of this.subscribers) subscriber.next(leader);
+    const isNews = !before || before.leader?.term !== leader?.term;
+    for (const subscriber of this.subscribers) {
+      if (this.unaware.delete(subscriber) || isNews) subscriber.next(leader);
+    }
+  }
+
+  private get isFresh(): boolean {
+    return this.known !== undefined && this.clock.now() - this.known.atMs < this.pauseMs;
   }
 
   private look(): void {
