@@ -13,7 +13,7 @@ export interface LimitHost {
  * ended: work that does not look at its signal must not meet its successor.
  */
 export async function withLimit<T>(
-  { clock, warn }: LimitHost,
+  host: LimitHost,
   lease: HeldLease,
   atMostMs: number | undefined,
   site: string,
@@ -22,11 +22,11 @@ export async function withLimit<T>(
   if (atMostMs === undefined) return work();
   const limit = new AbortController();
   lease.limitBy(limit.signal);
-  const timer = clock.setTimer(
+  const timer = host.clock.setTimer(
     () => {
       const message = `${site} has run for longer than its atMost of ${atMostMs} ms, and is told to stop; "${lease.key}" is kept until it does.`;
       limit.abort(new LockError(message, { key: lease.key }));
-      warn(message);
+      host.warn(message);
     },
     atMostMs,
     true,

@@ -15,10 +15,13 @@ const GRAIN_MS = 1_000;
  */
 export function latestTick(next: NextTick, nowMs: number, lookBackMs: number): number | undefined {
   for (let backMs = GRAIN_MS; ; backMs *= 2) {
-    const isLast = backMs >= lookBackMs;
-    const tickMs = next(nowMs - Math.min(backMs, lookBackMs));
-    if (tickMs <= nowMs) return lastBetween(next, tickMs, nowMs);
-    if (isLast) return undefined;
+    // the first tick after a time is never that time itself, and the ms of it are cut off
+    const tickMs = next(nowMs - Math.min(backMs, lookBackMs) - 1);
+    if (tickMs <= nowMs) {
+      const latestMs = lastBetween(next, tickMs, nowMs);
+      return nowMs - latestMs <= lookBackMs ? latestMs : undefined;
+    }
+    if (backMs >= lookBackMs) return undefined;
   }
 }
 
