@@ -3,6 +3,7 @@ export type NextTick = (afterMs: number) => number;
 
 /** Ticks are at least so far apart. */
 const GRAIN_MS = 1_000;
+const MOST_STEPS = 10;
 
 /**
  * The latest tick in the last `lookBackMs` before `nowMs`, `nowMs` included.
@@ -34,6 +35,12 @@ function lastBetween(next: NextTick, knownMs: number, nowMs: number): number {
     const laterMs = next(middleMs);
     if (laterMs <= noneAfterMs && laterMs > tickMs) tickMs = laterMs;
     else noneAfterMs = middleMs;
+  }
+  // where clocks are set back, the first tick after a time may be one before it, and only the ticks know each other
+  for (let step = 0; step < MOST_STEPS; step++) {
+    const laterMs = next(tickMs);
+    if (laterMs > nowMs || laterMs <= tickMs) break;
+    tickMs = laterMs;
   }
   return tickMs;
 }
