@@ -1,3 +1,5 @@
+import type { ShardOptions } from './scheduling/shard-settings.js';
+
 const RECORDS = Symbol.for('nestjs-interlock.guards');
 
 /** What guards a method. */
@@ -11,17 +13,13 @@ export interface GuardRecord {
   readonly subject: string;
   /** The `name` of the lock service; undefined for the one without. */
   readonly locks: string | undefined;
-  /** How many shards there are; 0 where there are none. */
-  readonly shards: number;
+  /** The shards that it works on, where there are any. */
+  readonly sharding?: ShardOptions;
 }
 
 /** Notes what guards a method, for the inventory at the start. */
-export function recordGuard(
-  target: object,
-  record: Omit<GuardRecord, 'shards'> & { readonly shards?: number },
-): void {
-  const known = ownRecords(target);
-  Reflect.defineMetadata(RECORDS, [...known, { shards: 0, ...record }], target);
+export function recordGuard(target: object, record: GuardRecord): void {
+  Reflect.defineMetadata(RECORDS, [...ownRecords(target), record], target);
 }
 
 /** What guards the methods of a class, those that it inherits included, but for those that it has overridden. */

@@ -17,6 +17,7 @@ export { OnDeposed } from './decorators/on-deposed.decorator.js';
 export type { ElectionListenerOptions } from './decorators/election-listener.js';
 export { OncePerTick } from './decorators/once-per-tick.decorator.js';
 export type { OncePerTickOptions } from './scheduling/tick-settings.js';
+export { Sharded, type ShardedOptions } from './decorators/sharded.decorator.js';
 export type { Busy as BusyCall, LockedOptions, OnBusy } from './guarded-call.js';
 export type { KeySource } from './decorators/method-key.js';
 export { KeyParam } from './decorators/key-param.decorator.js';
@@ -29,6 +30,10 @@ export { leaderServiceToken } from './leadership/leader.tokens.js';
 export type { ElectionSettings, LeadershipSettings } from './leadership/leadership-settings.js';
 export type { Leader } from './leadership/leader-watch.js';
 export type { Leadership } from './leadership/term.js';
+export { ShardService } from './scheduling/shard.service.js';
+export { shardServiceToken } from './scheduling/shard.tokens.js';
+export type { ShardOptions } from './scheduling/shard-settings.js';
+export type { Shard } from './scheduling/shard.js';
 export { LockInventory, type GuardedMethod } from './scheduling/lock-inventory.js';
 export type { GuardKind } from './guard-record.js';
 

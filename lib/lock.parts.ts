@@ -6,6 +6,8 @@ import { leaderServiceToken } from './leadership/leader.tokens.js';
 import type { LockService } from './lock.service.js';
 import { lockServiceToken } from './lock.tokens.js';
 import { LockInventory } from './scheduling/lock-inventory.js';
+import { ShardService } from './scheduling/shard.service.js';
+import { shardServiceToken } from './scheduling/shard.tokens.js';
 
 /** What stands beside a lock service in its module, and is known outside of it. */
 export interface LockParts {
@@ -20,6 +22,7 @@ export interface LockParts {
 export function lockParts(name: string | undefined, settings: InjectionToken): LockParts {
   const locks = lockServiceToken(name);
   const leaders = leaderServiceToken(name);
+  const shards = shardServiceToken(name);
   const inventory = Symbol.for(`${String(locks.description)}.inventory`);
   const providers: Provider[] = [
     {
@@ -28,17 +31,26 @@ export function lockParts(name: string | undefined, settings: InjectionToken): L
       useFactory: (service: LockService, given: LeadershipSettings | undefined) =>
         new LeaderService(service, given),
     },
+    { provide: shards, inject: [locks], useFactory: (service: LockService) => new ShardService(service) },
     {
       provide: inventory,
-      inject: [ModulesContainer, locks, leaders],
-      useFactory: (modules: ModulesContainer, service: LockService, elections: LeaderService) =>
-        new LockInventory(modules, service, elections, name),
+      inject: [ModulesContainer, locks, leaders, shards],
+      useFactory: (
+        modules: ModulesContainer,
+        service: LockService,
+        elections: LeaderService,
+        sharding: ShardService,
+      ) => new LockInventory(modules, service, elections, sharding, name),
     },
   ];
-  if (name !== undefined) return { providers, exports: [leaders, inventory] };
+  if (name !== undefined) return { providers, exports: [leaders, shards, inventory] };
   const aliases: Provider[] = [
     { provide: LeaderService, useExisting: leaders },
+    { provide: ShardService, useExisting: shards },
     { provide: LockInventory, useExisting: inventory },
   ];
-  return { providers: [...providers, ...aliases], exports: [leaders, LeaderService, LockInventory] };
+  return {
+    providers: [...providers, ...aliases],
+    exports: [leaders, LeaderService, shards, ShardService, LockInventory],
+  };
 }

@@ -5,7 +5,7 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import { from, isObservable, Observable, Subject, takeUntil, type Subscriber } from 'rxjs';
-import type { LockBackend } from './backends/lock-backend.js';
+import type { BackendTraits, LockBackend } from './backends/lock-backend.js';
 import { identityOf } from './core/claim.js';
 import type { Clock } from './core/clock.js';
 import { LockError, LockTimeoutError } from './core/errors.js';
@@ -49,6 +49,11 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
   /** @internal */
   get identity(): string {
     return this.settings.identity;
+  }
+
+  /** @internal */
+  get traits(): BackendTraits {
+    return this.backend.traits;
   }
 
   /** @internal Takes part in an election, or claims something; not re-entrant, and the lease is the caller's. */

@@ -5,6 +5,7 @@ import { guardsOf, type GuardKind, type GuardRecord } from '../guard-record.js';
 import type { Leadership } from '../leadership/term.js';
 import type { LeaderService } from '../leadership/leader.service.js';
 import type { LockService } from '../lock.service.js';
+import type { ShardService } from './shard.service.js';
 import { scheduleOf, type Schedule } from './schedule.js';
 
 /** One guarded method of an application. */
@@ -44,6 +45,7 @@ export class LockInventory implements OnModuleInit {
     private readonly modules: ModulesContainer,
     private readonly locks: LockService,
     private readonly leaders: LeaderService,
+    private readonly shards: ShardService,
     private readonly name: string | undefined,
   ) {}
 
@@ -84,7 +86,8 @@ export class LockInventory implements OnModuleInit {
   /** Tells those whom it concerns. */
   private connect({ type, records, instances }: GuardedClass): void {
     if (instances.length > 1) this.locks.jobs.repeats.expect(type);
-    for (const { kind, property, subject: group } of records) {
+    for (const { kind, property, subject: group, sharding } of records) {
+      if (sharding) this.shards.join(sharding);
       if (kind === 'leader-only') this.leaders.join(group);
       if (kind !== 'on-elected' && kind !== 'on-deposed') continue;
       for (const instance of new Set(instances)) {

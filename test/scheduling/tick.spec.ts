@@ -7,7 +7,7 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
 /** Of each series. */
-const CHECKED = 12;
+const CHECKED = 8;
 
 /** Spring and autumn of places that change their clocks, and one that does not. */
 const CHANGES: readonly (readonly [zone: string, dates: readonly string[]])[] = [
@@ -50,7 +50,7 @@ function firings(job: CronJob, changeMs: number, zone: string): number[] {
       continue;
     }
     atMs = nextMs;
-    if (atMs > changeMs + 26 * HOUR_MS || times.length > 700) return times;
+    if (atMs > changeMs + 4 * HOUR_MS || times.length > 400) return times;
     times.push(atMs);
   }
 }
@@ -88,7 +88,7 @@ describe('the nominal tick of a run', () => {
         }
       }
     }
-    expect(looked).toBeGreaterThan(800);
+    expect(looked).toBeGreaterThan(500);
   });
 
   it('goes by a fixed offset, by a date, and by the name of a job whose time was changed', () => {

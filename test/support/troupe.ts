@@ -23,7 +23,8 @@ export class Troupe {
   readonly clock = new ManualClock(10_000);
   readonly server = new MemoryServer({ clock: this.clock });
   private readonly members: Member[] = [];
-  private readonly dead = new Set<Member>();
+  private readonly dead = new Set<string>();
+  private readonly closers = new Map<string, () => Promise<void>>();
 
   constructor() {
     open.push(this);
@@ -55,11 +56,17 @@ export class Troupe {
     member.backend.plan = [];
   }
 
+  /** Something more that ends with a replica. */
+  alsoCloses({ name }: Member, closer: () => Promise<void>): void {
+    this.closers.set(name, closer);
+  }
+
   /** As `app.close()` does it. */
   async shutDown(member: Member): Promise<void> {
-    this.dead.add(member);
-    const { locks, leaders } = member;
-    const closed = Promise.all([locks.onModuleDestroy(), leaders.onModuleDestroy()])
+    const { name, locks, leaders } = member;
+    this.dead.add(name);
+    const closer = this.closers.get(name);
+    const closed = Promise.all([locks.onModuleDestroy(), leaders.onModuleDestroy(), closer?.()])
       .then(() => locks.onApplicationShutdown())
       .then(() => true);
     const step = (): Promise<boolean> => this.clock.advance(50).then(() => false);
@@ -78,7 +85,7 @@ export class Troupe {
   async close(): Promise<void> {
     for (const member of this.members) {
       this.heal(member);
-      if (!this.dead.has(member)) await this.shutDown(member);
+      if (!this.dead.has(member.name)) await this.shutDown(member);
       expect(member.locks.gauges).toEqual({ held: 0, waiting: 0, owed: 0 });
     }
     // calls that were swallowed are given up at their own deadline
