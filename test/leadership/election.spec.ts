@@ -226,7 +226,7 @@ describe('those who are told', () => {
       site: 'Hanging',
       group: 'default',
       when: 'deposed',
-      call: () => new Promise(() => undefined),
+      call: () => new Gate().opened,
     });
     await troupe.shutDown(first);
     await troupe.shutDown(second);
