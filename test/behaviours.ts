@@ -56,6 +56,12 @@ export const BEHAVIOURS: ReadonlyMap<number, string> = new Map([
   [43, 'several keys come together or not at all'],
   [47, 'fences rise, and a stale one is refused'],
   // Nest
+  // leadership, jobs
+  [51, 'one leader at a time, whose terms rise, and who is replaced in time'],
+  [52, 'elections go on through everything, and each end is told once'],
+  [53, 'latecomers know who leads; settings that contradict each other are refused'],
+  [54, 'each tick has its run, and each shard its owner'],
+  [55, 'jobs end before the application does, and a class that is there twice runs once'],
   [56, 'nothing guarded runs without its lock'],
   [57, 'decorators work on every kind of provider and method, in any order'],
   [58, "errors of the body are the body's own"],

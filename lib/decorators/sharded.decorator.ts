@@ -35,10 +35,10 @@ export interface ShardedOptions extends ShardOptions {
  */
 export function Sharded(
   options: ShardedOptions,
-): (
+): <R>(
   target: object,
   property: string | symbol,
-  descriptor: TypedPropertyDescriptor<(shards: readonly Shard[]) => unknown>,
+  descriptor: TypedPropertyDescriptor<(shards: readonly Shard[]) => R>,
 ) => void {
   return (target, property, descriptor) => {
     const site = siteOf(target, property);

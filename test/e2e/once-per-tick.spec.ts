@@ -244,16 +244,6 @@ describe('a job that runs once per tick', () => {
 
 describe('a class that is provided twice', () => {
   it('[55] runs each tick once, by a second instance or an alias alike', async () => {
-    @Module({ providers: [Jobs, { provide: 'alias', useExisting: Jobs }] })
-    class OtherModule {}
-
-    for (const metadata of [{ imports: [ScheduleModule.forRoot(), OtherModule], providers: [] }]) {
-      noon();
-      const one = await apps.start(metadata).catch((error: unknown) => error);
-      // named jobs cannot be there twice at all
-      expect(one).toBeInstanceOf(Error);
-    }
-
     const clock = noon();
     @Injectable()
     class Unnamed {
