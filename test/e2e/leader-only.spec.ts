@@ -7,11 +7,13 @@ import { Observable, of, Subject } from 'rxjs';
 import {
   currentLease,
   LeaderGuard,
+  leaderServiceToken,
   LeaderOnly,
   LeaderService,
   Locked,
   LockExceptionFilter,
   LockInventory,
+  LockModule,
   OnDeposed,
   OnElected,
   Sharded,
@@ -339,6 +341,38 @@ describe('the inventory', () => {
       LeaderOnly('a', { onFollower: 'wait' as never })({}, 'x', { value: () => undefined }),
     ).toThrow("onFollower of Object.x is \"wait\"; give 'skip' or 'throw'.");
     expect(() => OnElected()(class {}, 'x', { value: () => undefined })).toThrow(/which is static/);
+  });
+});
+
+describe('a further lock service', () => {
+  it('has elections, ticks and shards of its own', async () => {
+    @Injectable()
+    class Billing {
+      @LeaderOnly('reports', { locks: 'billing' })
+      async bill(): Promise<string> {
+        return `billed under ${currentLease()?.key}`;
+      }
+
+      @OnElected('reports', { locks: 'billing' })
+      elected({ term }: Leadership): void {
+        told.push(`billing elected ${term}`);
+      }
+
+      @Sharded({ group: 'bills', shards: 2, locks: 'billing' })
+      async all(shards: readonly Shard[]): Promise<number> {
+        return shards.length;
+      }
+    }
+    const name = 'billing';
+    const { app } = await apps.start({
+      imports: [LockModule.forRoot({ name, clock: apps.clock, leadership: { ttl: '2s' } })],
+      providers: [Billing],
+    });
+    expect(await app.get(Billing).bill()).toBe('billed under leader:reports');
+    expect(await app.get(Billing).all([])).toBe(2);
+    expect(told).toEqual(['billing elected 1']);
+    expect(app.get<LeaderService>(leaderServiceToken(name)).isLeader('reports')).toBe(true);
+    expect(await app.get(LeaderService).whoLeads('reports')).toBeNull();
   });
 });
 
