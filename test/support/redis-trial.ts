@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import {
   isGrant,
@@ -11,6 +10,8 @@ import {
 import { redis } from '../../lib/backends/redis/index.js';
 import { SystemClock } from '../../lib/core/clock.js';
 import { RedisServer } from './redis-server.js';
+
+export { until } from './until.js';
 
 /** A backend that was started, and what it told its core. */
 export interface Client {
@@ -125,18 +126,6 @@ function hintOrPoll(place: Place, pollMs: number): Promise<void> {
       resolve();
     });
   });
-}
-
-export async function until(
-  reached: () => boolean | Promise<boolean>,
-  what: string,
-  limitMs = 5000,
-): Promise<void> {
-  const endMs = performance.now() + limitMs;
-  while (!(await reached())) {
-    assert(performance.now() < endMs, `${what} within ${limitMs} ms`);
-    await sleep(5);
-  }
 }
 
 /** What a call was rejected with. */
