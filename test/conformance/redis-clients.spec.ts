@@ -109,7 +109,9 @@ describe('the clients that locks on Redis work with', () => {
     const mine = client({ retryStrategy: () => 100 });
     mine.on('error', () => undefined);
     const { backend, doubts } = await trial.connect(redis(mine));
-    await trial.admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    // a connection that listens is of type pubsub, also when it takes commands
+    for (const type of ['normal', 'pubsub'])
+      await trial.admin.call('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes');
     await until(() => mine.status !== 'ready', 'the loss of the connection');
     expect(await failureOf(backend.claim(trial.claim()))).toMatchObject({ certainty: 'denied' });
     await until(() => mine.status === 'ready', 'a new connection');
