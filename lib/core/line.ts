@@ -70,13 +70,14 @@ export class Line {
     this.present++;
   }
 
-  join(member: LineMember): void {
+  /** True when it is the head, and may talk to the server; else its turn comes by `takeTurn`. */
+  join(member: LineMember): boolean {
     if (this.head) {
       (this.followers ??= new Set()).add(member);
-    } else {
-      this.head = member;
-      member.takeTurn(0);
+      return false;
     }
+    this.head = member;
+    return true;
   }
 
   /** For good; of those who entered, each does so once. */

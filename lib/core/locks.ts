@@ -6,7 +6,7 @@ import { currentScope, runInScope, type Scope } from './context.js';
 import { LockConfigurationError, LockError, LockLostError, LockUnavailableError } from './errors.js';
 import { LockEvents, type LockEvent } from './events.js';
 import { unpackHandle, type HandlePart } from './handle.js';
-import { canonicalKey, canonicalKeys } from './key.js';
+import { canonicalKey, canonicalKeys, type NamedKey } from './key.js';
 import { HeldLease, lossOf, type Lease } from './lease.js';
 import { termsOf, type GuardOptions, type LockOptions, type Terms } from './options.js';
 import { outcomeOf } from './outcome.js';
@@ -234,20 +234,20 @@ export class Locks {
 
   /** Acquires all keys in their global order, or none. Throws for wrong calls, never for a busy key. */
   protected obtain(keys: Keys, terms: Terms): Promise<HeldLease | Refusal> {
-    const names = canonicalKeys(this.settings.prefix, keys);
+    const wanted = canonicalKeys(this.settings.prefix, keys);
     refuseMode(this.backend, terms);
-    if (this.acquirer.isOpen && !terms.signal?.aborted) return this.acquirer.obtain(names, terms);
-    return this.obtainWhenStarted(names, terms);
+    if (this.acquirer.isOpen && !terms.signal?.aborted) return this.acquirer.obtain(wanted, terms);
+    return this.obtainWhenStarted(wanted, terms);
   }
 
   /** What the start takes is part of the wait. */
   private async obtainWhenStarted(
-    names: ReadonlyMap<string, string>,
+    wanted: readonly [NamedKey, ...NamedKey[]],
     terms: Terms,
   ): Promise<HeldLease | Refusal> {
     const { clock, callTimeoutMs } = this.settings;
     const { signal, waitMs } = terms;
-    const [name = ''] = names.values();
+    const [{ name }] = wanted;
     const startMs = clock.now();
     const limitMs = waitMs === 0 ? callTimeoutMs : waitMs;
     const refusal = (verdict: Refusal['verdict']): Refusal => ({
@@ -263,7 +263,7 @@ export class Locks {
     if (outcome === undefined) return refusal({ kind: 'aborted', reason: signal?.reason as unknown });
     if (outcome.ok) {
       const leftMs = waitMs === 0 ? 0 : Math.max(1, startMs + waitMs - clock.now());
-      return this.acquirer.obtain(names, { ...terms, waitMs: leftMs });
+      return this.acquirer.obtain(wanted, { ...terms, waitMs: leftMs });
     }
     if (outcome.error instanceof LockError) throw outcome.error;
     const error = new Error(`the lock service has not started within ${limitMs} ms`);

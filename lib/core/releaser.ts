@@ -5,7 +5,7 @@ import { LockUnavailableError } from './errors.js';
 import type { LockEvents } from './events.js';
 import type { Hold } from './hold.js';
 import type { Keeper } from './keeper.js';
-import type { Calls, Failure } from './outcome.js';
+import type { Call, Calls, Failure } from './outcome.js';
 
 const FIRST_BACKOFF_MS = 20;
 
@@ -34,27 +34,20 @@ export class Releaser {
    * @returns whether all were still ours
    * @throws LockUnavailableError, after all were tried, when the server did not confirm one
    */
-  async releaseAll(holds: readonly Hold[]): Promise<boolean> {
-    // all at once, sent in that order: a silent server costs no more than for one of them
-    const releases: Promise<Release>[] = [];
-    for (let index = holds.length - 1; index >= 0; index--) {
-      releases.push(this.releaseShare(holds[index] as Hold));
-    }
-    let allWereHeld = true;
-    let failure: Error | undefined;
-    for (const release of releases.length === 1 ? [await releases[0]] : await Promise.all(releases)) {
-      if (release instanceof Error) failure ??= release;
-      else allWereHeld &&= release === true;
-    }
-    if (failure) throw failure;
-    return allWereHeld;
+  releaseAll(holds: readonly [Hold, ...Hold[]]): Promise<boolean> {
+    if (holds.length > 1) return this.releaseSeveral(holds);
+    return new Promise((resolve, reject) => {
+      this.releaseShare(holds[0], (release) => (release instanceof Error ? reject(release) : resolve(release)));
+    });
   }
 
   /** Gives one back whoever still shares it; used at shutdown, where nobody is left to be told of a failure. */
   async revoke(hold: Hold): Promise<void> {
     this.keeper.lose(hold, 'shutdown');
     if (hold.handedOver) return;
-    await this.send(hold);
+    await new Promise<Release>((resolve) => {
+      this.send(hold, resolve);
+    });
     if (hold.uncertain) this.oweAbandon(hold);
   }
 
@@ -72,15 +65,40 @@ export class Releaser {
     this.debts.owe(hold.name, hold.longestTtlMs, () => this.backend.abandon(claim));
   }
 
-  private async releaseShare(hold: Hold): Promise<Release> {
-    if (--hold.shares > 0) return hold.state === 'held';
-    if (hold.state !== 'held') return false;
+  private async releaseSeveral(holds: readonly Hold[]): Promise<boolean> {
+    // all at once, sent in that order: a silent server costs no more than for one of them
+    const releases = [...holds].reverse().map(
+      (hold) =>
+        new Promise<Release>((resolve) => {
+          this.releaseShare(hold, resolve);
+        }),
+    );
+    let allWereHeld = true;
+    let failure: Error | undefined;
+    for (const release of await Promise.all(releases)) {
+      if (release instanceof Error) failure ??= release;
+      else allWereHeld &&= release;
+    }
+    if (failure) throw failure;
+    return allWereHeld;
+  }
+
+  private releaseShare(hold: Hold, done: (release: Release) => void): void {
+    if (--hold.shares > 0) return done(hold.state === 'held');
+    if (hold.state !== 'held') return done(false);
     hold.state = 'released';
     this.keeper.remove(hold);
     this.pending++;
+    const settle = (release: Release): void => {
+      this.settle(hold, release);
+      done(release);
+    };
     // else it could arrive after the release, and bring the key back to life
-    if (hold.renewal) await hold.renewal;
-    const release = await this.send(hold);
+    if (hold.renewal) void hold.renewal.then(() => this.send(hold, settle));
+    else this.send(hold, settle);
+  }
+
+  private settle(hold: Hold, release: Release): void {
     if (hold.uncertain) this.oweAbandon(hold);
     if (this.events.observed && !(release instanceof Error)) {
       const { fence, sentAtMs } = hold.grant;
@@ -88,16 +106,20 @@ export class Releaser {
       this.events.emit({ type: 'released', key: hold.name, fence, heldMs, wasHeld: release });
     }
     if (--this.pending === 0) this.onSettled?.();
-    return release;
   }
 
-  private async send(hold: Hold): Promise<Release> {
+  private send(hold: Hold, done: (release: Release) => void): void {
     const startMs = this.clock.now();
-    const call = this.calls.outcome(() => this.backend.release(hold.grant, hold.lingerMs));
+    const call: Call<'released' | 'gone'> = {
+      send: () => this.backend.release(hold.grant, hold.lingerMs),
+      onOutcome: (outcome) => {
+        if (outcome.ok) done(outcome.value === 'released');
+        else void this.insist(hold, startMs, outcome).then(done);
+      },
+    };
+    this.calls.make(call, startMs);
     // the call is on its way: what the next one here sends now arrives behind it
     hold.end();
-    const outcome = await call;
-    return outcome.ok ? outcome.value === 'released' : this.insist(hold, startMs, outcome);
   }
 
   /** The first try was not confirmed: more of them, until the usual time for a call is over. */
