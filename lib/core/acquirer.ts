@@ -12,7 +12,7 @@ import { deadlineOf, Hold } from './hold.js';
 import { Keeper } from './keeper.js';
 import type { NamedKey } from './key.js';
 import { HeldLease, type LeaseHost } from './lease.js';
-import { Line } from './line.js';
+import { Lines, type Line } from './line.js';
 import { ttlMsOf, type Terms } from './options.js';
 import { Calls, outcomeOf } from './outcome.js';
 import type { Refusal } from './refusal.js';
@@ -24,7 +24,7 @@ const ROLLBACK_MS = 40;
 
 /** Turns wishes into leases, and looks after them until they end. */
 export class Acquirer implements LeaseHost {
-  private readonly lines = new Map<string, Line>();
+  private readonly lines = new Lines();
   private readonly owners: OwnerMint;
   private readonly calls: Calls;
   private readonly keeper: Keeper;
@@ -62,9 +62,7 @@ export class Acquirer implements LeaseHost {
   }
 
   get gauges(): { readonly held: number; readonly waiting: number; readonly owed: number } {
-    let waiting = 0;
-    for (const line of this.lines.values()) waiting += line.size;
-    return { held: this.keeper.size, waiting, owed: this.debts.size };
+    return { held: this.keeper.size, waiting: this.lines.waiting, owed: this.debts.size };
   }
 
   open(): void {
@@ -103,9 +101,10 @@ export class Acquirer implements LeaseHost {
     const isOver = parts.some(({ grant }) => nowMs >= deadlineOf(sentAtMs, grant.claim.ttlMs));
     if (isOver || this.state === 'closed') return undefined;
     const holds = parts.map(({ name, grant }) => {
-      const line = this.lineOf(grant.claim.key);
+      const line = this.lines.of(grant.claim.key);
       line.granted();
-      return this.hold(name, line, { grant: { ...grant, sentAtMs }, uncertain: false }, terms, sentAtMs);
+      const granted: Granted = { kind: 'granted', grant: { ...grant, sentAtMs }, uncertain: false };
+      return this.hold(name, line, granted, terms, sentAtMs);
     });
     return new HeldLease(this, holds as [Hold, ...Hold[]]);
   }
@@ -115,7 +114,7 @@ export class Acquirer implements LeaseHost {
     this.keeper.doubt((hold) => suspect(hold.grant.claim));
   }
 
-  releaseAll(holds: readonly [Hold, ...Hold[]]): Promise<boolean> {
+  releaseAll(holds: readonly Hold[]): Promise<boolean> {
     return this.releaser.releaseAll(holds);
   }
 
@@ -198,7 +197,7 @@ export class Acquirer implements LeaseHost {
     if (shared) return done(shared);
     const obstacle = this.obstacle(terms);
     if (obstacle) return done({ name, waitedMs: nowMs - startMs, verdict: obstacle });
-    const line = this.lineOf(key);
+    const line = this.lines.of(key);
     // never 0 for a wait that is used up: that would be a single try, which may take as long as any call
     const waitMs = terms.waitMs === 0 ? 0 : startMs + terms.waitMs - nowMs || -1;
     const claim = claimOf(key, this.owners.next(), terms, waitMs > 0);
@@ -223,15 +222,6 @@ export class Acquirer implements LeaseHost {
       `The lock server did not confirm the extension of "${hold.name}"; the lease goes on by the shorter of the old and the new ttl. Try again.`,
       { key: hold.name },
     );
-  }
-
-  private lineOf(key: string): Line {
-    let line = this.lines.get(key);
-    if (!line) {
-      line = new Line(key, this.lines);
-      this.lines.set(key, line);
-    }
-    return line;
   }
 
   private hold(name: string, line: Line, { grant, uncertain }: Granted, terms: Terms, startMs: number): Hold {
@@ -277,6 +267,7 @@ export class Acquirer implements LeaseHost {
     return undefined;
   }
 
+  /** Never at once: whoever listens may lock again, and must not do so in the middle of a line that moves up. */
   private async refuse(holds: readonly Hold[], refusal: Refusal): Promise<Refusal> {
     await this.rollBack(holds);
     if (!this.events.observed) return refusal;
@@ -290,9 +281,9 @@ export class Acquirer implements LeaseHost {
     return refusal;
   }
 
-  private async rollBack([first, ...others]: readonly Hold[]): Promise<void> {
-    if (!first) return;
-    await this.calls.outcome(() => this.releaser.releaseAll([first, ...others]), ROLLBACK_MS);
+  private async rollBack(holds: readonly Hold[]): Promise<void> {
+    if (holds.length === 0) return;
+    await this.calls.outcome(() => this.releaser.releaseAll(holds), ROLLBACK_MS);
   }
 
   private onLost(hold: Hold): void {

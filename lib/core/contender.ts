@@ -14,19 +14,15 @@ import { deadlineOf } from './hold.js';
 import type { Line, LineMember } from './line.js';
 import type { Call, Calls, Failure, Outcome } from './outcome.js';
 
-/** A grant, and whether something more of its owner may be on its way to the server. */
-export interface Granted {
-  readonly grant: Grant;
-  readonly uncertain: boolean;
-}
-
 /** What a wish for one key came to. */
 export type Verdict =
-  | ({ readonly kind: 'granted' } & Granted)
+  | { readonly kind: 'granted'; readonly grant: Grant; readonly uncertain: boolean }
   | { readonly kind: 'busy'; readonly busy: Busy }
   | { readonly kind: 'unavailable'; readonly certainty: Certainty; readonly error: Error }
   | { readonly kind: 'aborted'; readonly reason: unknown }
   | { readonly kind: 'closed' };
+
+export type Granted = Extract<Verdict, { kind: 'granted' }>;
 
 /** What all contenders of a service have in common. */
 export interface Arena {

@@ -56,7 +56,7 @@ export interface Lease {
 
 /** What a lease needs of the service that granted it. */
 export interface LeaseHost {
-  releaseAll(holds: readonly [Hold, ...Hold[]]): Promise<boolean>;
+  releaseAll(holds: readonly Hold[]): Promise<boolean>;
   extendAll(holds: readonly Hold[], ttl: Duration): Promise<void>;
   releaseFailed(key: string, error: unknown): void;
   handleOf(holds: readonly Hold[]): string;

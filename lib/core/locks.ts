@@ -56,10 +56,12 @@ export class Locks {
    * @throws LockKeyError, LockConfigurationError before anything is sent, when the call is wrong
    * @throws the reason of `options.signal` when it aborts
    */
-  async acquire(keys: Keys, options?: LockOptions): Promise<Lease> {
-    const result = await this.obtain(keys, this.terms(options));
-    if (result instanceof HeldLease) return result;
-    throw errorOf(result);
+  acquire(keys: Keys, options?: LockOptions): Promise<Lease> {
+    try {
+      return this.obtain(keys, this.terms(options)).then(leaseOf);
+    } catch (wrongCall) {
+      return Promise.reject(wrongCall);
+    }
   }
 
   /**
@@ -73,9 +75,8 @@ export class Locks {
       throw new LockConfigurationError('tryAcquire never waits, so it has no option wait; use acquire.');
     }
     const result = await this.obtain(keys, this.terms({ ...options, wait: 0 }));
-    if (result instanceof HeldLease) return result;
-    if (result.verdict.kind === 'busy') return null;
-    throw errorOf(result);
+    if (result instanceof HeldLease || result.verdict.kind !== 'busy') return leaseOf(result);
+    return null;
   }
 
   /**
@@ -97,9 +98,7 @@ export class Locks {
       throw new LockConfigurationError('using has nothing to run; give it a function as its last argument.');
     }
     const terms = this.terms(options);
-    const lease = await this.obtain(keys, terms);
-    if (!(lease instanceof HeldLease)) throw errorOf(lease);
-    return this.guard(lease, terms, body);
+    return this.guard(leaseOf(await this.obtain(keys, terms)), terms, body);
   }
 
   /**
@@ -311,6 +310,11 @@ export class Locks {
     if (outcome.ok) return outcome.value;
     throw new LockUnavailableError(`Could not ${what}: ${outcome.error.message}`, { cause: outcome.error });
   }
+}
+
+function leaseOf(result: HeldLease | Refusal): HeldLease {
+  if (result instanceof HeldLease) return result;
+  throw errorOf(result);
 }
 
 /** Undefined when the signal aborts first. */

@@ -5,12 +5,31 @@ import { LockUnavailableError } from './errors.js';
 import type { LockEvents } from './events.js';
 import type { Hold } from './hold.js';
 import type { Keeper } from './keeper.js';
-import type { Call, Calls, Failure } from './outcome.js';
+import type { Call, Calls, Failure, Outcome } from './outcome.js';
 
 const FIRST_BACKOFF_MS = 20;
 
 /** Whether the hold was still ours when it was given back; or why that is not known, and a debt was left behind. */
 type Release = boolean | Error;
+
+/** The first try to give a hold back, and who wants to know what comes of it. */
+class GivingBack implements Call<'released' | 'gone'> {
+  constructor(
+    readonly hold: Hold,
+    readonly startMs: number,
+    readonly done: (release: Release) => void,
+    private readonly backend: LockBackend,
+    private readonly told: (giving: GivingBack, outcome: Outcome<'released' | 'gone'>) => void,
+  ) {}
+
+  send(): Promise<'released' | 'gone'> {
+    return this.backend.release(this.hold.grant, this.hold.lingerMs);
+  }
+
+  onOutcome(outcome: Outcome<'released' | 'gone'>): void {
+    this.told(this, outcome);
+  }
+}
 
 /** Gives holds back: settles a renewal in flight first, and owes what the server does not confirm. */
 export class Releaser {
@@ -34,10 +53,11 @@ export class Releaser {
    * @returns whether all were still ours
    * @throws LockUnavailableError, after all were tried, when the server did not confirm one
    */
-  releaseAll(holds: readonly [Hold, ...Hold[]]): Promise<boolean> {
-    if (holds.length > 1) return this.releaseSeveral(holds);
+  releaseAll(holds: readonly Hold[]): Promise<boolean> {
+    const first = holds[0];
+    if (!first || holds.length > 1) return this.releaseSeveral(holds);
     return new Promise((resolve, reject) => {
-      this.releaseShare(holds[0], (release) => (release instanceof Error ? reject(release) : resolve(release)));
+      this.releaseShare(first, (release) => (release instanceof Error ? reject(release) : resolve(release)));
     });
   }
 
@@ -45,10 +65,10 @@ export class Releaser {
   async revoke(hold: Hold): Promise<void> {
     this.keeper.lose(hold, 'shutdown');
     if (hold.handedOver) return;
+    this.pending++;
     await new Promise<Release>((resolve) => {
       this.send(hold, resolve);
     });
-    if (hold.uncertain) this.oweAbandon(hold);
   }
 
   /** Resolves when all releases that were called have come to something. */
@@ -89,41 +109,36 @@ export class Releaser {
     hold.state = 'released';
     this.keeper.remove(hold);
     this.pending++;
-    const settle = (release: Release): void => {
-      this.settle(hold, release);
-      done(release);
-    };
     // else it could arrive after the release, and bring the key back to life
-    if (hold.renewal) void hold.renewal.then(() => this.send(hold, settle));
-    else this.send(hold, settle);
+    if (hold.renewal) void hold.renewal.then(() => this.send(hold, done));
+    else this.send(hold, done);
   }
 
-  private settle(hold: Hold, release: Release): void {
+  private send(hold: Hold, done: (release: Release) => void): void {
+    const startMs = this.clock.now();
+    this.calls.make(new GivingBack(hold, startMs, done, this.backend, this.onOutcome), startMs);
+    // the call is on its way: what the next one here sends now arrives behind it
+    hold.end();
+  }
+
+  private readonly onOutcome = (giving: GivingBack, outcome: Outcome<'released' | 'gone'>): void => {
+    if (outcome.ok) this.settle(giving, outcome.value === 'released');
+    else void this.insist(giving, outcome).then((release) => this.settle(giving, release));
+  };
+
+  private settle({ hold, done }: GivingBack, release: Release): void {
     if (hold.uncertain) this.oweAbandon(hold);
-    if (this.events.observed && !(release instanceof Error)) {
+    if (this.events.observed && hold.state === 'released' && !(release instanceof Error)) {
       const { fence, sentAtMs } = hold.grant;
       const heldMs = this.clock.now() - sentAtMs;
       this.events.emit({ type: 'released', key: hold.name, fence, heldMs, wasHeld: release });
     }
     if (--this.pending === 0) this.onSettled?.();
-  }
-
-  private send(hold: Hold, done: (release: Release) => void): void {
-    const startMs = this.clock.now();
-    const call: Call<'released' | 'gone'> = {
-      send: () => this.backend.release(hold.grant, hold.lingerMs),
-      onOutcome: (outcome) => {
-        if (outcome.ok) done(outcome.value === 'released');
-        else void this.insist(hold, startMs, outcome).then(done);
-      },
-    };
-    this.calls.make(call, startMs);
-    // the call is on its way: what the next one here sends now arrives behind it
-    hold.end();
+    done(release);
   }
 
   /** The first try was not confirmed: more of them, until the usual time for a call is over. */
-  private async insist(hold: Hold, startMs: number, firstFailure: Failure): Promise<Release> {
+  private async insist({ hold, startMs }: GivingBack, firstFailure: Failure): Promise<Release> {
     const giveUpAtMs = startMs + this.callTimeoutMs;
     let failure = firstFailure;
     let sentAtMs = startMs;
