@@ -59,7 +59,8 @@ export class Locks {
   acquire(keys: Keys, options?: LockOptions): Promise<Lease> {
     try {
       return this.obtain(keys, this.terms(options)).then(leaseOf);
-    } catch (wrongCall) {
+    } catch (error) {
+      const wrongCall = error as Error;
       return Promise.reject(wrongCall);
     }
   }
