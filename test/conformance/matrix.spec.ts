@@ -48,7 +48,7 @@ function matches(pattern: string, path: string): boolean {
     .replace('<rootDir>/', '')
     .replaceAll('.', '\\.')
     .replaceAll('**/', '(?:.+/)?')
-    .replaceAll(/(?<!\?:\.\+\/\)?)\*/g, '[^/]*')
+    .replaceAll('*', '[^/]*')
     .replaceAll(/\{([^}]*)\}/g, (_, words: string) => `(?:${words.replaceAll(',', '|')})`);
   return new RegExp(`^${expression}$`).test(path);
 }
