@@ -16,7 +16,7 @@ export async function compare(
 ): Promise<Comparison> {
   const results = new Map<string, Measurement[]>();
   const remarks = new Map<string, string>();
-  const first = warmUp ? -turns : 0;
+  const first = warmUp && !rig.quick ? -turns : 0;
   for (let turn = first; turn < Math.min(rounds, most) * turns; turn++) {
     for (let place = 0; place < field.length; place++) {
       const entry = field[(place + turn - first) % field.length];

@@ -15,13 +15,16 @@ export type Word = { readonly answer: unknown } | { readonly failure: string };
 /** Nobody is asked for anything that takes longer, in milliseconds. */
 const LIMIT_MS = 120_000;
 
+/** One of the contestants would fill the screen with it. */
+const QUIETER = '--disable-warning=MaxListenersExceededWarning';
+
 /** A process that stands for a replica of an application. It does what it is told, one task at a time. */
 export class Replica {
   private readonly child: ChildProcess;
 
   constructor(url: string) {
     const worker = fileURLToPath(new URL('./replica-worker.ts', import.meta.url));
-    this.child = fork(worker, [url]);
+    this.child = fork(worker, [url], { execArgv: [...process.execArgv, QUIETER] });
   }
 
   async ask<Name extends keyof Tasks>(

@@ -8,6 +8,9 @@ import { Replica } from './replica.js';
 
 /** `--quick`: everything is done this much less often. */
 const QUICK = 10;
+const QUICK_PROCESSES = 2;
+const QUICK_CALLERS = 50;
+const QUICK_LIMIT_MS = 2_000;
 
 /** Until the server has done what the last discipline left to it. */
 const QUIET_MS = 50;
@@ -29,6 +32,16 @@ export class Rig {
   /** How often, or for how long, something is done that is usually done so often. */
   size(times: number): number {
     return this.quick ? Math.ceil(times / QUICK) : times;
+  }
+
+  /** How many callers a herd has. */
+  callers(usually: number): number {
+    return this.quick ? Math.min(QUICK_CALLERS, Math.max(2, this.size(usually))) : usually;
+  }
+
+  /** How long is waited for those who may never come to an end. */
+  limitMs(usuallyMs: number): number {
+    return this.quick ? QUICK_LIMIT_MS : usuallyMs;
   }
 
   /** A key that nobody used before. */
@@ -57,9 +70,14 @@ export class Rig {
     return this.replicaAt(`${name} ${number}`);
   }
 
-  /** Processes in which all contestants run. */
-  crowd(processes: number): Replica[] {
-    return Array.from({ length: processes }, (_, number) => this.replicaAt(crowdName(number)));
+  /**
+   * So many processes, for all contestants to run in: there are too many for each to have its own. Those who litter
+   * have their own all the same, because theirs are replaced all the time.
+   */
+  crowd({ name, litters = false }: Contestant, processes: number): Replica[] {
+    const owner = litters ? name : 'all';
+    const length = this.quick ? QUICK_PROCESSES : processes;
+    return Array.from({ length }, (_, number) => this.replicaAt(`${owner} ${number}`));
   }
 
   /** Does something in a process of its own. */
@@ -116,8 +134,4 @@ export class Rig {
     }
     return replica;
   }
-}
-
-function crowdName(number: number): string {
-  return `all ${number}`;
 }

@@ -37,7 +37,7 @@ export const fairness: Discipline = {
     },
   ],
   entries: entriesOf(contestants, async (contestant, rig) => {
-    const crowd = rig.crowd(PROCESSES);
+    const crowd = rig.crowd(contestant, PROCESSES);
     for (const one of crowd) await one.ask('ready', { contestant: contestant.name });
     const forMs = rig.size(FOR_MS);
     const startAtMs = monotonicMs() + HEAD_START_MS;

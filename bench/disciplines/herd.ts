@@ -12,6 +12,9 @@ import {
   type Remark,
 } from './discipline.js';
 
+/** Whoever needs longer than this is not waited for. */
+const LIMIT_MS = 10_000;
+
 const SPREAD_WAITERS = 200;
 const PROCESSES = 4;
 
@@ -55,13 +58,13 @@ export const herds: readonly Discipline[] = [
   herdOf(10, { bars: [] }),
   herdOf(200, { bars: [drain] }),
   herdOf(1_000, { bars: [], rounds: 3 }),
-  herdOf(5_000, { bars: [flat], rounds: 3, limitMs: 20_000 }),
+  herdOf(5_000, { bars: [flat], rounds: 3, limitMs: 2 * LIMIT_MS }),
 ];
 
 /** All callers of one replica. */
 function herdOf(
   size: number,
-  { bars, rounds, limitMs = 10_000 }: { bars: readonly Bar[]; rounds?: number; limitMs?: number },
+  { bars, rounds, limitMs = LIMIT_MS }: { bars: readonly Bar[]; rounds?: number; limitMs?: number },
 ): Discipline {
   return {
     name: `herd-${size}`,
@@ -71,10 +74,10 @@ function herdOf(
     bars: [...bars, inOrder],
     entries: entriesOf(contestants, async (contestant, rig) => {
       const replica = rig.replica(contestant);
-      const callers = Math.max(2, rig.size(size));
+      const callers = rig.callers(size);
       const idealMs = await rig.idealMs(replica, callers);
       const terms = { contestant: contestant.name, key: rig.freshKey(), callers };
-      const limit = { limitMs: rig.size(limitMs) };
+      const limit = { limitMs: rig.limitMs(limitMs) };
       const outcome = await replica.ask('rush', { ...terms, ...limit });
       if (outcome.served < callers) {
         await rig.replace(replica);
@@ -97,10 +100,10 @@ export const herdOfProcesses: Discipline = {
   columns,
   bars: [],
   entries: entriesOf(contestants, async (contestant, rig) => {
+    const crowd = rig.crowd(contestant, PROCESSES);
     const each = rig.size(SPREAD_WAITERS / PROCESSES);
-    const callers = each * PROCESSES;
-    const limitMs = rig.size(10_000);
-    const crowd = rig.crowd(PROCESSES);
+    const callers = each * crowd.length;
+    const limitMs = rig.limitMs(LIMIT_MS);
     for (const one of crowd) await one.ask('ready', { contestant: contestant.name });
     const [first] = crowd;
     const idealMs = first ? await rig.idealMs(first, callers) : NaN;
