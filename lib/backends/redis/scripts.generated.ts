@@ -113,13 +113,7 @@ end
 return { holder, left, ahead }
 end
 end
-local time = call('TIME')
-local fence = string.format('%s%06d', time[1], time[2])
-local last = call('SET', KEYS[2], fence, 'PX', '604800000', 'GET')
-if last and tonumber(last) >= tonumber(fence) then
-fence = string.format('%.0f', last + 1)
-call('SET', KEYS[2], fence, 'PX', '604800000')
-end
+include('fence')
 if joinGroup then
 joinGroup(fence)
 else
@@ -148,34 +142,14 @@ end
 call('DEL', held, group, ofs)
 wake()
 return found`,
-  inspect: `local call = redis.call
-local key = KEYS[1]
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local waiting = call('ZCOUNT', key .. ':beat', '(' .. string.format('%.0f', now), '+inf')
-local first = call('ZRANGE', key .. ':line', 0, 0)[1] or ''
-local kind = string.match(first, '^[^|]*')
-local value = call('GET', key)
-if value then
-local owner, ttl, fence = string.match(value, '^|?([^|]+)|(%d+)|(%d+)')
-return { waiting, kind, 'e', owner, '1', '1', fence, math.min(call('PTTL', key), ttl) }
-end
-local answer = { waiting, kind, call('HGET', key .. ':group', '#mode') or '' }
-local holders = call('ZRANGEBYSCORE', key .. ':held', '(' .. string.format('%.0f', now), '+inf', 'WITHSCORES')
-for i = 1, #holders, 2 do
-local take, of, fence = string.match(call('HGET', key .. ':group', holders[i]) or '', '^(%d+)|(%d+)|(%d+)')
-if take then
-for _, fact in ipairs({ (string.gsub(holders[i], '^|', '')), take, of, fence, holders[i + 1] - now }) do
-table.insert(answer, fact)
-end
-end
-end
-return answer`,
-  release: `local call = redis.call
-local key, owner, lingerMs = KEYS[1], ARGV[1], ARGV[2]
-local value = call('GET', key)
-local mine = value and string.sub(value, 1, #owner + 1) == owner .. '|'
-if mine and lingerMs then
+  fence: `local time = call('TIME')
+local fence = string.format('%s%06d', time[1], time[2])
+local last = call('SET', KEYS[2], fence, 'PX', '604800000', 'GET')
+if last and tonumber(last) >= tonumber(fence) then
+fence = string.format('%.0f', last + 1)
+call('SET', KEYS[2], fence, 'PX', '604800000')
+end`,
+  giveBack: `if mine and lingerMs then
 call('PEXPIRE', key, lingerMs)
 local rest = string.match(value, '^[^|]+|%d+(|.*)$')
 call('SET', key, '|' .. owner .. '|' .. lingerMs .. rest, 'PX', lingerMs)
@@ -220,6 +194,50 @@ if someoneLeft then
 wake()
 end
 return mine and 1 or 0`,
+  inspect: `local call = redis.call
+local key = KEYS[1]
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local waiting = call('ZCOUNT', key .. ':beat', '(' .. string.format('%.0f', now), '+inf')
+local first = call('ZRANGE', key .. ':line', 0, 0)[1] or ''
+local kind = string.match(first, '^[^|]*')
+local value = call('GET', key)
+if value then
+local owner, ttl, fence = string.match(value, '^|?([^|]+)|(%d+)|(%d+)')
+return { waiting, kind, 'e', owner, '1', '1', fence, math.min(call('PTTL', key), ttl) }
+end
+local answer = { waiting, kind, call('HGET', key .. ':group', '#mode') or '' }
+local holders = call('ZRANGEBYSCORE', key .. ':held', '(' .. string.format('%.0f', now), '+inf', 'WITHSCORES')
+for i = 1, #holders, 2 do
+local take, of, fence = string.match(call('HGET', key .. ':group', holders[i]) or '', '^(%d+)|(%d+)|(%d+)')
+if take then
+for _, fact in ipairs({ (string.gsub(holders[i], '^|', '')), take, of, fence, holders[i + 1] - now }) do
+table.insert(answer, fact)
+end
+end
+end
+return answer`,
+  pass: `local call = redis.call
+local key, owner, lingerMs = KEYS[1], ARGV[1], nil
+local value = call('GET', key)
+local mine = value and string.sub(value, 1, #owner + 1) == owner .. '|'
+local place = ARGV[4] .. '|' .. ARGV[2]
+local head = mine and call('ZRANGE', key .. ':line', 0, 0)[1]
+if mine and (not head or head == place) and call('EXISTS', key .. ':gone:' .. ARGV[2]) == 0 then
+include('fence')
+call('SET', key, ARGV[2] .. '|' .. ARGV[3] .. '|' .. fence .. '|' .. ARGV[4], 'PX', ARGV[3])
+if head then
+call('ZREM', key .. ':line', place)
+call('ZREM', key .. ':beat', place)
+end
+return tonumber(fence)
+end
+include('give-back')`,
+  release: `local call = redis.call
+local key, owner, lingerMs = KEYS[1], ARGV[1], ARGV[2]
+local value = call('GET', key)
+local mine = value and string.sub(value, 1, #owner + 1) == owner .. '|'
+include('give-back')`,
   renew: `local call = redis.call
 local answers = {}
 for i, key in ipairs(KEYS) do
