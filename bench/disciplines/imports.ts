@@ -2,8 +2,9 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { run } from '../../scripts/run.mjs';
+import { contestants } from '../contestants/index.js';
 import { alsoColumn, spreadColumns } from './columns.js';
-import type { Discipline, Entry } from './discipline.js';
+import { entriesOf, type Discipline, type Entry, type Measurement } from './discipline.js';
 
 const bench = fileURLToPath(new URL('..', import.meta.url));
 const built = fileURLToPath(new URL('../../.tmp/bench/', import.meta.url));
@@ -23,28 +24,30 @@ export const imports: Discipline = {
   entries: [
     entry('nestjs-interlock', ours('index.js')),
     entry('nestjs-interlock, …/redis', ours('index.js', 'backends/redis/index.js')),
-    entry('redlock', ['redlock']),
-    entry('redlock-universal', ['redlock-universal']),
-    entry('redis-semaphore', ['redis-semaphore']),
-    entry('verrou', ['@verrou/core', '@verrou/core/drivers/redis']),
-    entry('node-redisson', ['node-redisson']),
+    ...others({
+      redlock: ['redlock'],
+      'redlock-universal': ['redlock-universal'],
+      'redis-semaphore': ['redis-semaphore'],
+      verrou: ['@verrou/core', '@verrou/core/drivers/redis'],
+      'node-redisson': ['node-redisson'],
+    }),
   ],
 };
 
 function entry(name: string, specifiers: readonly string[]): Entry {
-  return {
-    name,
-    async measure() {
-      await build();
-      try {
-        const addedMs = await importMs(THERE, specifiers);
-        const aloneMs = await importMs([], specifiers);
-        return { values: [addedMs], calls: 0, acquisitions: 0, also: { [ALONE]: aloneMs } };
-      } catch {
-        return { remark: 'not run: it cannot be loaded here' };
-      }
-    },
-  };
+  return { name, measure: () => importOf(specifiers) };
+}
+
+function others(packages: Readonly<Record<string, readonly string[]>>): Entry[] {
+  const known = contestants.filter(({ name }) => name in packages);
+  return entriesOf(known, ({ name }) => importOf(packages[name] ?? []));
+}
+
+async function importOf(specifiers: readonly string[]): Promise<Measurement> {
+  await build();
+  const addedMs = await importMs(THERE, specifiers);
+  const aloneMs = await importMs([], specifiers);
+  return { values: [addedMs], calls: 0, acquisitions: 0, also: { [ALONE]: aloneMs } };
 }
 
 let building: Promise<unknown> | undefined;

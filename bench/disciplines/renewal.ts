@@ -30,10 +30,11 @@ export const renewals: readonly Discipline[] = [
 
 /** @param ttls for how many times the ttl we hold them; the others are held for one ttl */
 function renewalOf(size: number, { ttls, bars }: { ttls: number; bars: readonly Bar[] }): Discipline {
-  const ours = (ttls * TTL_MS) / 1000;
+  const [oursSeconds, theirsSeconds] = [(ttls * TTL_MS) / 1000, TTL_MS / 1000];
+  const theirs = ttls > 1 ? `, by the others for ${theirsSeconds} s` : '';
   return {
     name: `renewal-${size}`,
-    title: `${size} leases of ${TTL_MS / 1000} s held by one process for ${ours} s (by the others for ${TTL_MS / 1000} s); a tick: a third of the ttl`,
+    title: `${size} leases of ${TTL_MS / 1000} s, held by one process for ${oursSeconds} s${theirs}; a tick is a third of the ttl`,
     rounds: 1,
     warmUp: false,
     columns: [
