@@ -1,4 +1,5 @@
 import type { Discipline, Entry, Measurement, Results } from './disciplines/discipline.js';
+import { collectGarbage } from './garbage.js';
 import type { Rig } from './rig.js';
 
 /** What came out of a discipline: figures of some, a remark on each of the others. */
@@ -21,6 +22,7 @@ export async function compare(
     for (let place = 0; place < field.length; place++) {
       const entry = field[(place + turn - first) % field.length];
       if (!entry || remarks.has(entry.name)) continue;
+      collectGarbage();
       const measurement = await entry.measure(rig);
       if ('remark' in measurement) remarks.set(entry.name, measurement.remark);
       else if (turn >= 0) results.set(entry.name, [...(results.get(entry.name) ?? []), measurement]);

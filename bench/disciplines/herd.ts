@@ -55,7 +55,7 @@ const inOrder: Bar = {
 };
 
 export const herds: readonly Discipline[] = [
-  herdOf(10, { bars: [] }),
+  herdOf(10, { bars: [], rounds: 5 }),
   herdOf(200, { bars: [drain] }),
   herdOf(1_000, { bars: [], rounds: 3 }),
   herdOf(5_000, { bars: [flat], rounds: 3 }),

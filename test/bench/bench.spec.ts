@@ -86,7 +86,6 @@ test('every contestant has figures in every discipline, or a reason, and all of 
     sections.find(({ name }) => name === discipline)?.figures[entry]?.[column] ?? NaN;
   expect(figure('herd-1000', 'interlock', 'out of order, %')).toBe(0);
   expect(figure('herd-200', 'bare', 'out of order, %')).toBeGreaterThan(0);
-  expect(figure('fairness', 'bare', 'most/least')).toBeGreaterThan(1.5);
   for (const name of renewals) expect(figure(name, 'interlock', 'lost')).toBe(0);
 }, 180_000);
 
