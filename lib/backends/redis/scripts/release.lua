@@ -10,11 +10,15 @@ local call = redis.call
 local key, owner, lingerMs = KEYS[1], ARGV[1], ARGV[2]
 local value = call('GET', key)
 local mine = value and string.sub(value, 1, #owner + 1) == owner .. '|'
+if mine and string.find(value, '+', 1, true) then
+  -- In its lockDelay the key is nobody's.
+  mine = call('PTTL', key) > tonumber(string.match(value, '%+(%d+)'))
+end
 
 if mine and lingerMs then
   -- The expiry first: a script that has written may go on when the server is out of memory.
   call('PEXPIRE', key, lingerMs)
-  local rest = string.match(value, '^[^|]+|%d+(|.*)$')
+  local rest = string.gsub(string.match(value, '^[^|]+|%d+(|.*)$'), '%+%d+', '')
   call('SET', key, '|' .. owner .. '|' .. lingerMs .. rest, 'PX', lingerMs)
   return 1
 end
@@ -32,10 +36,10 @@ end
 include('state')
 
 local someoneLeft = purge()
-if not mine and call('ZSCORE', held, owner) then
+if not mine and holds(owner) then
   mine = true
   if lingerMs then
-    local detail = call('HGET', group, owner)
+    local detail = string.gsub(call('HGET', group, owner), '%+%d+', '')
     local of = call('ZSCORE', ofs, owner)
     call('ZREM', held, owner)
     call('HDEL', group, owner)
