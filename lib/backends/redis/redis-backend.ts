@@ -10,6 +10,7 @@ import type {
   Place,
   RenewOutcome,
 } from '../lock-backend.js';
+import { HandOff } from './hand-off.js';
 import { fenceName, lockName, lockOf, lockPattern } from './key-names.js';
 import { keyPrefixOf } from './redis-client.js';
 import { RedisConnection, type RedisTarget, type Step } from './redis-connection.js';
@@ -21,6 +22,7 @@ import {
   claimScript,
   evictScript,
   inspectScript,
+  passScript,
   releaseScript,
   renewScript,
   type RedisScript,
@@ -31,6 +33,8 @@ const RENEWAL_BATCH = 250;
 /** A claim that arrives after it was abandoned is refused for so long. */
 const ABANDONED_MS = '60000';
 const SCAN_SIZE = '250';
+/** Whoever awaits it goes on when all that is being done now has been done. */
+const END_OF_TURN = Promise.resolve();
 
 /** Locks on one Redis server. Each verb is one script, so one atomic step. */
 export class RedisBackend implements LockBackend {
@@ -46,6 +50,7 @@ export class RedisBackend implements LockBackend {
   private readonly users = new RedisUsers();
   private opening: Promise<RedisConnection> | undefined;
   private connection: RedisConnection | undefined;
+  private handOff: HandOff | undefined;
 
   constructor(private readonly target: RedisTarget) {}
 
@@ -84,17 +89,23 @@ export class RedisBackend implements LockBackend {
     );
   }
 
-  async release({ claim: { key, owner } }: Grant, lingerMs = 0): Promise<'released' | 'gone'> {
-    const connection = this.opened;
-    const given = lingerMs > 0 ? [lockName(key), owner, String(lingerMs)] : [lockName(key), owner];
-    const step: Step = { verb: 'release', key, script: releaseScript, keyCount: 1, keysAndArguments: given };
-    let reply: unknown;
+  async release({ claim }: Grant, lingerMs = 0): Promise<'released' | 'gone'> {
+    if (claim.mode !== 'exclusive' || lingerMs > 0)
+      return releaseOutcome(await this.sendRelease(claim, lingerMs));
+    this.handOff?.send();
+    const handOff = new HandOff(claim, () => this.sendRelease(claim));
+    this.handOff = handOff;
+    // the claim of the next caller here follows in the same turn, if there is one
+    await END_OF_TURN;
+    if (this.handOff === handOff) this.handOff = undefined;
     try {
-      reply = await connection.send(step);
+      handOff.send();
+      return releaseOutcome(await handOff.reply);
     } catch (error) {
-      reply = await connection.repair(step, error);
+      // of both together; a release alone needs less
+      if (!handOff.passed || !isDenied(error)) throw error;
+      return releaseOutcome(await this.sendRelease(claim));
     }
-    return Number(reply) === 1 ? 'released' : 'gone';
   }
 
   async inspect(key: string): Promise<LockSnapshot | null> {
@@ -130,6 +141,7 @@ export class RedisBackend implements LockBackend {
 
   async stop(): Promise<void> {
     if (!this.users.leave()) return;
+    this.handOff?.send();
     this.opening = undefined;
     const connection = this.connection;
     this.connection = undefined;
@@ -146,6 +158,13 @@ export class RedisBackend implements LockBackend {
     const given = [lockName(key), fenceName(key), owner, String(ttlMs), wish];
     if (queue) given.push('1');
     const step: Step = { verb: 'claim', key, script: claimScript, keyCount: 2, keysAndArguments: given };
+    if (this.handOff?.isFor(claim)) {
+      const sentAtMs = connection.clock.now();
+      const reply = await this.passOn(this.handOff, claim, wish);
+      // else it was given back, and somebody else was before us
+      if (Number(reply) > 1) return this.granted(claim, reply, sentAtMs, place);
+    }
+    this.handOff?.send();
     const sentAtMs = connection.clock.now();
     let reply: unknown;
     try {
@@ -153,16 +172,11 @@ export class RedisBackend implements LockBackend {
     } catch (error) {
       reply = await connection.repair(step, error);
     }
-    if (Array.isArray(reply)) {
-      const busy = readBusy(reply as string[]);
-      if (!place) return new RedisPlace(this, claim, busy);
-      place.busy = busy;
-      return place;
-    }
-    if (place) hints.forget(owner);
-    const fence = BigInt(reply as string | number);
-    if (fence === 0n) throw abandoned(claim);
-    return { claim, fence, sentAtMs };
+    if (!Array.isArray(reply)) return this.granted(claim, reply, sentAtMs, place);
+    const busy = readBusy(reply as string[]);
+    if (!place) return new RedisPlace(this, claim, busy);
+    place.busy = busy;
+    return place;
   }
 
   /** @internal */
@@ -170,7 +184,34 @@ export class RedisBackend implements LockBackend {
     if (claim.queue) this.connection?.hints.listen(claim.owner, wake);
   }
 
+  private async sendRelease({ key, owner }: Claim, lingerMs = 0): Promise<unknown> {
+    const connection = this.opened;
+    const given = lingerMs > 0 ? [lockName(key), owner, String(lingerMs)] : [lockName(key), owner];
+    const step: Step = { verb: 'release', key, script: releaseScript, keyCount: 1, keysAndArguments: given };
+    try {
+      return await connection.send(step);
+    } catch (error) {
+      return connection.repair(step, error);
+    }
+  }
+
+  /** Release and claim in one step, on behalf of both. */
+  private passOn(handOff: HandOff, { key, owner, ttlMs }: Claim, wish: string): Promise<unknown> {
+    this.handOff = undefined;
+    const given = [lockName(key), fenceName(key), handOff.owner, owner, String(ttlMs), wish];
+    const step: Step = { verb: 'hand on', key, script: passScript, keyCount: 2, keysAndArguments: given };
+    return handOff.pass(this.opened.run(step));
+  }
+
+  private granted(claim: Claim, reply: unknown, sentAtMs: number, place: RedisPlace | undefined): Grant {
+    if (place) this.connection?.hints.forget(claim.owner);
+    const fence = BigInt(reply as string | number);
+    if (fence === 0n) throw abandoned(claim);
+    return { claim, fence, sentAtMs };
+  }
+
   private async renewBatch(grants: readonly Grant[]): Promise<RenewOutcome[]> {
+    this.handOff?.send();
     const names = grants.map(({ claim }) => lockName(claim.key));
     const leases = grants.flatMap(({ claim }) => [claim.owner, String(claim.ttlMs)]);
     const reply = await this.opened.run({
@@ -184,6 +225,7 @@ export class RedisBackend implements LockBackend {
   }
 
   private run(verb: string, key: string, script: RedisScript, ...given: string[]): Promise<unknown> {
+    this.handOff?.send();
     return this.opened.run({ verb, key, script, keyCount: 1, keysAndArguments: [lockName(key), ...given] });
   }
 
@@ -194,6 +236,15 @@ export class RedisBackend implements LockBackend {
       'denied',
     );
   }
+}
+
+/** Of a release, or of one that was part of a hand-off: the fence of the next owner says that it was released. */
+function releaseOutcome(reply: unknown): 'released' | 'gone' {
+  return Number(reply) === 0 ? 'gone' : 'released';
+}
+
+function isDenied(error: unknown): boolean {
+  return error instanceof BackendError && error.certainty === 'denied';
 }
 
 /** What the scripts take for mode, take and of, and for whom to tell. */

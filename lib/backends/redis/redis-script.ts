@@ -2,9 +2,20 @@ import { createHash } from 'node:crypto';
 import type { RedisClient } from './redis-client.js';
 import { scripts } from './scripts.generated.js';
 
+const pieces = new Map<string, string>([
+  ['state', scripts.state],
+  ['fence', scripts.fence],
+  ['mine', scripts.mine],
+  ['give-back', scripts.giveBack],
+]);
+
 /** Lua has no include; a line `include('state')` stands for the text of that piece. */
 function assemble(source: string): string {
-  return source.replace(/^include\('state'\)$/m, () => scripts.state);
+  return source.replace(/^include\('([a-z-]+)'\)$/gm, (_line, name: string) => {
+    const piece = pieces.get(name);
+    if (piece === undefined) throw new Error(`there is no piece "${name}"`);
+    return assemble(piece);
+  });
 }
 
 /** A verb, carried out by the server in one atomic step. */
@@ -24,6 +35,7 @@ export class RedisScript {
 
 export const claimScript = new RedisScript(scripts.claim);
 export const releaseScript = new RedisScript(scripts.release);
+export const passScript = new RedisScript(scripts.pass);
 export const renewScript = new RedisScript(scripts.renew);
 export const abandonScript = new RedisScript(scripts.abandon);
 export const evictScript = new RedisScript(scripts.evict);
@@ -32,6 +44,7 @@ export const inspectScript = new RedisScript(scripts.inspect);
 export const allScripts: readonly RedisScript[] = [
   claimScript,
   releaseScript,
+  passScript,
   renewScript,
   abandonScript,
   evictScript,

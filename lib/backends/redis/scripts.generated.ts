@@ -127,13 +127,7 @@ end
 return { holder, left, ahead }
 end
 end
-local time = call('TIME')
-local fence = string.format('%s%06d', time[1], time[2])
-local last = call('SET', KEYS[2], fence, 'PX', '604800000', 'GET')
-if last and tonumber(last) >= tonumber(fence) then
-fence = string.format('%.0f', last + 1)
-call('SET', KEYS[2], fence, 'PX', '604800000')
-end
+include('fence')
 if joinGroup then
 joinGroup(fence)
 else
@@ -162,52 +156,14 @@ end
 call('DEL', held, group, ofs)
 wake()
 return found`,
-  inspect: `local call = redis.call
-local key = KEYS[1]
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local waiting = call('ZCOUNT', key .. ':beat', '(' .. string.format('%.0f', now), '+inf')
-local first = call('ZRANGE', key .. ':line', 0, 0)[1] or ''
-local kind = string.match(first, '^[^|+]*')
-local function tell(answer, holder, take, of, fence, left, delay)
-local what = 'h'
-if string.sub(holder, 1, 1) == '|' then
-what, holder = 'l', string.sub(holder, 2)
-elseif left <= delay then
-what = 'd'
-else
-left = left - delay
-end
-for _, fact in ipairs({ holder, take, of, fence, left, what }) do
-table.insert(answer, fact)
-end
-return answer
-end
-local value = call('GET', key)
-if value then
-local owner, ttl, fence = string.match(value, '^(|?[^|]+)|(%d+)|(%d+)')
-local delay = tonumber(string.match(value, '%+(%d+)') or 0)
-return tell({ waiting, kind, 'e' }, owner, '1', '1', fence, math.min(call('PTTL', key), ttl + delay), delay)
-end
-local answer = { waiting, kind, call('HGET', key .. ':group', '#mode') or '' }
-local holders = call('ZRANGEBYSCORE', key .. ':held', '(' .. string.format('%.0f', now), '+inf', 'WITHSCORES')
-for i = 1, #holders, 2 do
-local detail = call('HGET', key .. ':group', holders[i]) or ''
-local take, of, fence = string.match(detail, '^(%d+)|(%d+)|(%d+)')
-if take then
-local delay = tonumber(string.match(detail, '%+(%d+)') or 0)
-tell(answer, holders[i], take, of, fence, holders[i + 1] - now, delay)
-end
-end
-return answer`,
-  release: `local call = redis.call
-local key, owner, lingerMs = KEYS[1], ARGV[1], ARGV[2]
-local value = call('GET', key)
-local mine = value and string.sub(value, 1, #owner + 1) == owner .. '|'
-if mine and string.find(value, '+', 1, true) then
-mine = call('PTTL', key) > tonumber(string.match(value, '%+(%d+)'))
-end
-if mine and lingerMs then
+  fence: `local time = call('TIME')
+local fence = string.format('%s%06d', time[1], time[2])
+local last = call('SET', KEYS[2], fence, 'PX', '604800000', 'GET')
+if last and tonumber(last) >= tonumber(fence) then
+fence = string.format('%.0f', last + 1)
+call('SET', KEYS[2], fence, 'PX', '604800000')
+end`,
+  giveBack: `if mine and lingerMs then
 call('PEXPIRE', key, lingerMs)
 local rest = string.gsub(string.match(value, '^[^|]+|%d+(|.*)$'), '%+%d+', '')
 call('SET', key, '|' .. owner .. '|' .. lingerMs .. rest, 'PX', lingerMs)
@@ -252,6 +208,68 @@ if someoneLeft then
 wake()
 end
 return mine and 1 or 0`,
+  inspect: `local call = redis.call
+local key = KEYS[1]
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local waiting = call('ZCOUNT', key .. ':beat', '(' .. string.format('%.0f', now), '+inf')
+local first = call('ZRANGE', key .. ':line', 0, 0)[1] or ''
+local kind = string.match(first, '^[^|+]*')
+local function tell(answer, holder, take, of, fence, left, delay)
+local what = 'h'
+if string.sub(holder, 1, 1) == '|' then
+what, holder = 'l', string.sub(holder, 2)
+elseif left <= delay then
+what = 'd'
+else
+left = left - delay
+end
+for _, fact in ipairs({ holder, take, of, fence, left, what }) do
+table.insert(answer, fact)
+end
+return answer
+end
+local value = call('GET', key)
+if value then
+local owner, ttl, fence = string.match(value, '^(|?[^|]+)|(%d+)|(%d+)')
+local delay = tonumber(string.match(value, '%+(%d+)') or 0)
+return tell({ waiting, kind, 'e' }, owner, '1', '1', fence, math.min(call('PTTL', key), ttl + delay), delay)
+end
+local answer = { waiting, kind, call('HGET', key .. ':group', '#mode') or '' }
+local holders = call('ZRANGEBYSCORE', key .. ':held', '(' .. string.format('%.0f', now), '+inf', 'WITHSCORES')
+for i = 1, #holders, 2 do
+local detail = call('HGET', key .. ':group', holders[i]) or ''
+local take, of, fence = string.match(detail, '^(%d+)|(%d+)|(%d+)')
+if take then
+local delay = tonumber(string.match(detail, '%+(%d+)') or 0)
+tell(answer, holders[i], take, of, fence, holders[i + 1] - now, delay)
+end
+end
+return answer`,
+  mine: `local value = call('GET', key)
+local mine = value and string.sub(value, 1, #owner + 1) == owner .. '|'
+if mine and string.find(value, '+', 1, true) then
+mine = call('PTTL', key) > tonumber(string.match(value, '%+(%d+)'))
+end`,
+  pass: `local call = redis.call
+local key, owner, lingerMs = KEYS[1], ARGV[1], nil
+include('mine')
+local place = ARGV[4] .. '|' .. ARGV[2]
+local head = mine and call('ZRANGE', key .. ':line', 0, 0)[1]
+if mine and (not head or head == place) and call('EXISTS', key .. ':gone:' .. ARGV[2]) == 0 then
+include('fence')
+call('SET', key, ARGV[2] .. '|' .. ARGV[3] .. '|' .. fence .. '|' .. ARGV[4], 'PX', ARGV[5] or ARGV[3])
+if head then
+call('ZREM', key .. ':line', place)
+call('ZREM', key .. ':beat', place)
+end
+return tonumber(fence)
+end
+include('give-back')`,
+  release: `local call = redis.call
+local key, owner, lingerMs = KEYS[1], ARGV[1], ARGV[2]
+include('mine')
+include('give-back')`,
   renew: `local call = redis.call
 local answers = {}
 for i, key in ipairs(KEYS) do
