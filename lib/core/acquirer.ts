@@ -30,6 +30,8 @@ export class Acquirer implements LeaseHost {
   private readonly debts: Debts;
   private readonly releaser: Releaser;
   private readonly arena: Arena;
+  /** A holder that lost its lease to silence may be at work still: the lockDelay is for that, so nobody opens the key. */
+  private readonly delaysAfterDeath: boolean;
   private state: 'new' | 'open' | 'closed' = 'new';
 
   /** @param service whose scopes these leases open, for re-entry */
@@ -39,6 +41,7 @@ export class Acquirer implements LeaseHost {
     private readonly events: LockEvents,
     private readonly service: object,
   ) {
+    this.delaysAfterDeath = (backend.traits.lockDelayMs ?? 0) > 0;
     const { clock, callTimeoutMs, identity } = settings;
     this.owners = new OwnerMint(identity);
     this.calls = new Calls(clock, callTimeoutMs);
@@ -269,6 +272,7 @@ export class Acquirer implements LeaseHost {
       this.events.alert({ type: 'lost', key: hold.name, fence: grant.fence, reason: loss.reason });
     }
     // silence proves nothing: the server may keep it for us still; and it should, for whoever has the handle
-    if (loss?.reason === 'silent' && !hold.handedOver) this.releaser.oweAbandon(hold);
+    if (loss?.reason === 'silent' && !hold.handedOver && !this.delaysAfterDeath)
+      this.releaser.oweAbandon(hold);
   }
 }

@@ -16,6 +16,7 @@ import { keyPrefixOf } from './redis-client.js';
 import { RedisConnection, type RedisTarget, type Step } from './redis-connection.js';
 import { RedisUsers } from './redis-users.js';
 import { RedisPlace } from './redis-place.js';
+import { lockSettingsOf, type ResolvedLockSettings } from './redis-settings.js';
 import { readBusy, readSnapshot } from './redis-reply.js';
 import {
   abandonScript,
@@ -38,21 +39,31 @@ const END_OF_TURN = Promise.resolve();
 
 /** Locks on one Redis server. Each verb is one script, so one atomic step. */
 export class RedisBackend implements LockBackend {
-  readonly traits: BackendTraits = {
-    name: 'redis',
-    modes: ['exclusive', 'shared', 'permits'],
-    fence: 'clocked',
-    wakeUp: 'queue',
-    pollMs: 300,
-    remote: true,
-  };
+  readonly traits: BackendTraits;
+  /** Behind the kind of a holder or a place; nothing without a lockDelay. */
+  private readonly delay: string;
 
   private readonly users = new RedisUsers();
   private opening: Promise<RedisConnection> | undefined;
   private connection: RedisConnection | undefined;
   private handOff: HandOff | undefined;
 
-  constructor(private readonly target: RedisTarget) {}
+  constructor(
+    private readonly target: RedisTarget,
+    private readonly settings: ResolvedLockSettings = lockSettingsOf(),
+  ) {
+    const { lockDelayMs } = settings;
+    this.delay = lockDelayMs > 0 ? `+${lockDelayMs}` : '';
+    this.traits = {
+      name: 'redis',
+      modes: ['exclusive', 'shared', 'permits'],
+      fence: 'clocked',
+      wakeUp: 'queue',
+      pollMs: 300,
+      remote: true,
+      lockDelayMs,
+    };
+  }
 
   async start(context: BackendContext): Promise<void> {
     this.users.add(context);
@@ -73,7 +84,7 @@ export class RedisBackend implements LockBackend {
   async abandon(claim: Claim): Promise<void> {
     const { hints } = this.opened;
     hints.forget(claim.owner);
-    const place = `${wishOf(claim, hints.channel)}|${claim.owner}`;
+    const place = `${this.wishOf(claim, hints.channel)}|${claim.owner}`;
     await this.run('abandon', claim.key, abandonScript, claim.owner, place, ABANDONED_MS);
   }
 
@@ -154,9 +165,10 @@ export class RedisBackend implements LockBackend {
     const { key, owner, ttlMs, queue } = claim;
     const connection = this.opened;
     const { hints } = connection;
-    const wish = wishOf(claim, hints.channel);
+    const wish = this.wishOf(claim, hints.channel);
     const given = [lockName(key), fenceName(key), owner, String(ttlMs), wish];
-    if (queue) given.push('1');
+    if (this.delay !== '') given.push(queue ? '1' : '', this.wholeOf(ttlMs));
+    else if (queue) given.push('1');
     const step: Step = { verb: 'claim', key, script: claimScript, keyCount: 2, keysAndArguments: given };
     if (this.handOff?.isFor(claim)) {
       const sentAtMs = connection.clock.now();
@@ -199,6 +211,7 @@ export class RedisBackend implements LockBackend {
   private passOn(handOff: HandOff, { key, owner, ttlMs }: Claim, wish: string): Promise<unknown> {
     this.handOff = undefined;
     const given = [lockName(key), fenceName(key), handOff.owner, owner, String(ttlMs), wish];
+    if (this.delay !== '') given.push(this.wholeOf(ttlMs));
     const step: Step = { verb: 'hand on', key, script: passScript, keyCount: 2, keysAndArguments: given };
     return handOff.pass(this.opened.run(step));
   }
@@ -229,6 +242,18 @@ export class RedisBackend implements LockBackend {
     return this.opened.run({ verb, key, script, keyCount: 1, keysAndArguments: [lockName(key), ...given] });
   }
 
+  /** What the scripts take for mode, take and of, and for whom to tell. */
+  private wishOf({ mode, take, of }: Claim, channel: string): string {
+    const { delay } = this;
+    if (mode === 'exclusive') return `e${delay}|${channel}`;
+    return mode === 'shared' ? `s${delay}|${channel}` : `p,${take},${of}${delay}|${channel}`;
+  }
+
+  /** For how long the server keeps a lease and the lockDelay behind it. */
+  private wholeOf(ttlMs: number): string {
+    return String(ttlMs + this.settings.lockDelayMs);
+  }
+
   private get opened(): RedisConnection {
     if (this.connection) return this.connection;
     throw new BackendError(
@@ -245,12 +270,6 @@ function releaseOutcome(reply: unknown): 'released' | 'gone' {
 
 function isDenied(error: unknown): boolean {
   return error instanceof BackendError && error.certainty === 'denied';
-}
-
-/** What the scripts take for mode, take and of, and for whom to tell. */
-function wishOf({ mode, take, of }: Claim, channel: string): string {
-  if (mode === 'exclusive') return `e|${channel}`;
-  return mode === 'shared' ? `s|${channel}` : `p,${take},${of}|${channel}`;
 }
 
 function abandoned({ key, owner }: Claim): BackendError {

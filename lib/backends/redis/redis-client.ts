@@ -1,3 +1,5 @@
+import type { RedisLockSettings } from './redis-settings.js';
+
 /**
  * What is needed of an ioredis client, version 5 or 6. Spelled out here, so that the types of this package do
  * not need ioredis to be installed.
@@ -34,8 +36,8 @@ export interface RedisClient {
   off(event: 'ready' | 'close' | 'error', listener: (error: Error) => void): unknown;
 }
 
-/** Where the server is. Anything else that ioredis understands is passed on to it. */
-export interface RedisOptions {
+/** Where the server is, and what locks on it mean. Anything else that ioredis understands is passed on to it. */
+export interface RedisOptions extends RedisLockSettings {
   readonly host?: string;
   readonly port?: number;
   /** A Unix socket, in place of host and port. */

@@ -59,6 +59,7 @@ call('ZADD', held, now + (ARGV[5] or ttl), owner)
 call('HSET', group, '#seen', now)
 return tonumber(string.match(call('HGET', group, owner), '^%d+|%d+|(%d+)'))
 end
+local closed = delays and call('ZSCORE', held, owner)
 local kind = string.match(wish, '^[^|+]*')
 local place = wish .. '|' .. owner
 local rank, ahead = false, 0
@@ -68,7 +69,7 @@ ahead = rank or call('ZCARD', line)
 end
 local room = inside()
 local mode, used = room.mode, room.used
-local granted = (ahead == 0 or kind ~= 'e' and ahead < WINDOW) and admitLine(room, ahead) and admit(room, kind)
+local granted = not closed and (ahead == 0 or kind ~= 'e' and ahead < WINDOW) and admitLine(room, ahead) and admit(room, kind)
 if granted then
 if rank then
 call('ZREM', line, place)
@@ -111,6 +112,9 @@ end
 call('ZADD', beat, now + SILENCE_MS, place)
 call('PEXPIRE', line, 2 * SILENCE_MS)
 call('PEXPIRE', beat, 2 * SILENCE_MS)
+end
+if closed then
+return { '', closed - now, ahead }
 end
 if admit(inside(), kind) then
 local head = call('ZRANGE', line, 0, 0)[1]

@@ -32,6 +32,8 @@ interface Definition {
   readonly modes?: readonly LockMode[];
   /** Default: any. */
   readonly wakeUp?: readonly BackendTraits['wakeUp'][];
+  /** Only for backends with a lockDelay. */
+  readonly delayed?: boolean;
 }
 
 /** A case that is run once, and needs all its modes. */
@@ -71,10 +73,15 @@ function inEachMode(theme: string, definition: ModalDefinition): RunnableCase[] 
   });
 }
 
-function judge({ wakeUp }: Definition, modes: readonly LockMode[]): Pick<ContractCase, 'appliesTo'> {
+function judge(
+  { wakeUp, delayed = false }: Definition,
+  modes: readonly LockMode[],
+): Pick<ContractCase, 'appliesTo'> {
   return {
     appliesTo: (traits) =>
-      modes.every((mode) => traits.modes.includes(mode)) && (!wakeUp || wakeUp.includes(traits.wakeUp)),
+      modes.every((mode) => traits.modes.includes(mode)) &&
+      (!wakeUp || wakeUp.includes(traits.wakeUp)) &&
+      (!delayed || (traits.lockDelayMs ?? 0) > 0),
   };
 }
 

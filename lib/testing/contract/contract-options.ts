@@ -3,7 +3,7 @@ import type { Clock } from '../../core/clock.js';
 import type { TestRunner } from './runner.js';
 
 /** The traits that decide which cases a backend has to pass. */
-export type ClaimedTraits = Pick<BackendTraits, 'modes' | 'fence' | 'wakeUp'>;
+export type ClaimedTraits = Pick<BackendTraits, 'modes' | 'fence' | 'wakeUp' | 'lockDelayMs'>;
 
 /** The options of {@link describeLockBackend}. */
 export interface ContractOptions {

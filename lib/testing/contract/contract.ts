@@ -4,6 +4,7 @@ import { basics } from './cases/basics.js';
 import { fences } from './cases/fences.js';
 import { lease } from './cases/lease.js';
 import { lingering } from './cases/lingering.js';
+import { lockDelay } from './cases/lock-delay.js';
 import { order } from './cases/order.js';
 import { ownership } from './cases/ownership.js';
 import { permits } from './cases/permits.js';
@@ -23,6 +24,7 @@ const runnable: readonly RunnableCase[] = [
   ...lease,
   ...ownership,
   ...lingering,
+  ...lockDelay,
   ...order,
   ...sharing,
   ...permits,

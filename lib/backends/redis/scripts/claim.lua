@@ -57,6 +57,8 @@ if not free then
     call('HSET', group, '#seen', now)
     return tonumber(string.match(call('HGET', group, owner), '^%d+|%d+|(%d+)'))
   end
+  -- Its own lease ran out: the lockDelay is for it as well.
+  local closed = delays and call('ZSCORE', held, owner)
 
   -- A claim is granted when it fits together with who is inside and with everybody ahead in the line: so nobody
   -- is ever delayed by somebody who came later, and readers do not wait for each other.
@@ -69,7 +71,7 @@ if not free then
   end
   local room = inside()
   local mode, used = room.mode, room.used
-  local granted = (ahead == 0 or kind ~= 'e' and ahead < WINDOW) and admitLine(room, ahead) and admit(room, kind)
+  local granted = not closed and (ahead == 0 or kind ~= 'e' and ahead < WINDOW) and admitLine(room, ahead) and admit(room, kind)
 
   if granted then
     if rank then
@@ -115,6 +117,9 @@ if not free then
       call('PEXPIRE', beat, 2 * SILENCE_MS)
     end
 
+    if closed then
+      return { '', closed - now, ahead }
+    end
     -- Held back by the line alone: until its head has been silent for too long.
     if admit(inside(), kind) then
       local head = call('ZRANGE', line, 0, 0)[1]
