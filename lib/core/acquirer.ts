@@ -16,6 +16,7 @@ import { ttlMsOf, type Terms } from './options.js';
 import { Calls, outcomeOf } from './outcome.js';
 import type { Refusal } from './refusal.js';
 import { Releaser } from './releaser.js';
+import { RollCall } from './roll-call.js';
 import type { ResolvedSettings } from './settings.js';
 
 /** A refused caller waits no longer than this for the keys that it got first to be given back. */
@@ -54,6 +55,7 @@ export class Acquirer implements LeaseHost {
       calls: this.calls,
       callTimeoutMs,
       contenders: new Chain(),
+      rollCall: new RollCall(clock, backend, this.calls),
       abandon: (name, claim) => this.debts.owe(name, claim.ttlMs, () => backend.abandon(claim)),
       waits: (name) => events.observed && events.emit({ type: 'waiting', key: name }),
     };
@@ -80,6 +82,7 @@ export class Acquirer implements LeaseHost {
     this.state = 'closed';
     // from the back, else each would send a claim as it moves up
     for (const contender of this.arena.contenders.toArray().reverse()) contender.close();
+    this.arena.rollCall.stop();
     await Promise.all(this.keeper.all.map((hold) => this.releaser.revoke(hold)));
     this.keeper.stop();
     await outcomeOf(clock, Math.max(0, endMs - clock.now()), () => this.releaser.settled());

@@ -11,6 +11,7 @@ describeLockBackend('memory with a lockDelay', {
     modes: ['exclusive', 'shared', 'permits'],
     fence: 'strict',
     wakeUp: 'queue',
+    stay: true,
     lockDelayMs: 400,
   },
   create: () => memory({ server, lockDelay: '400ms' }),

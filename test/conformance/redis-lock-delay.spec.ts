@@ -19,7 +19,13 @@ afterAll(async () => {
 
 describeLockBackend('redis with a lockDelay', {
   runner: { describe, it },
-  traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'clocked', wakeUp: 'queue', lockDelayMs: 500 },
+  traits: {
+    modes: ['exclusive', 'shared', 'permits'],
+    fence: 'clocked',
+    wakeUp: 'queue',
+    stay: true,
+    lockDelayMs: 500,
+  },
   create: () => redis(server.url, { lockDelay: 500 }),
   // what is documented to stay for a while: the last fence, and marks of owners who gave up
   leftovers: async () => (await client.keys('*')).filter((name) => !/:fence$|:gone:/.test(name)),

@@ -8,12 +8,14 @@ import { lineMutants } from './mutants/line-mutants.js';
 import { lockDelayMutants } from './mutants/lock-delay-mutants.js';
 import type { Mutant } from './mutants/mutant.js';
 import { ownershipMutants } from './mutants/ownership-mutants.js';
+import { stayMutants } from './mutants/stay-mutants.js';
 
 const mutants: readonly Mutant[] = [
   ...ownershipMutants,
   ...leaseMutants,
   ...lineMutants,
   ...lockDelayMutants,
+  ...stayMutants,
 ];
 
 /** The ids of the cases that fail. */
@@ -30,6 +32,7 @@ async function failures(
       modes: modes ?? ['exclusive', 'shared', 'permits'],
       fence: 'strict',
       wakeUp: 'queue',
+      stay: true,
       lockDelayMs: claimedDelayMs,
     },
     create: () => mutate(memory({ server, lockDelay: lockDelayMs })),

@@ -26,11 +26,12 @@ import {
   passScript,
   releaseScript,
   renewScript,
+  stayScript,
   type RedisScript,
 } from './redis-script.js';
 
-/** So many leases are renewed in one step; nobody else is served meanwhile, for about half a millisecond. */
-const RENEWAL_BATCH = 250;
+/** So many leases or places are kept in one step; nobody else is served meanwhile, for about half a millisecond. */
+const BATCH = 250;
 /** A claim that arrives after it was abandoned is refused for so long. */
 const ABANDONED_MS = '60000';
 const SCAN_SIZE = '250';
@@ -89,15 +90,18 @@ export class RedisBackend implements LockBackend {
   }
 
   async renew(grants: readonly Grant[]): Promise<readonly RenewOutcome[]> {
-    const batches: Grant[][] = [];
-    for (let at = 0; at < grants.length; at += RENEWAL_BATCH)
-      batches.push(grants.slice(at, at + RENEWAL_BATCH));
+    const batches = inBatches(grants);
     const answers = await Promise.allSettled(batches.map((batch) => this.renewBatch(batch)));
     const failure = answers.find((answer) => answer.status === 'rejected');
     if (failure && answers.every((answer) => answer.status === 'rejected')) throw failure.reason;
     return answers.flatMap((answer, at) =>
       answer.status === 'fulfilled' ? answer.value : (batches[at] ?? []).map((): RenewOutcome => 'unknown'),
     );
+  }
+
+  async stay(claims: readonly Claim[]): Promise<readonly boolean[]> {
+    const answers = await Promise.all(inBatches(claims).map((batch) => this.stayBatch(batch)));
+    return answers.flat();
   }
 
   async release({ claim }: Grant, lingerMs = 0): Promise<'released' | 'gone'> {
@@ -229,12 +233,27 @@ export class RedisBackend implements LockBackend {
     const leases = grants.flatMap(({ claim }) => [claim.owner, String(claim.ttlMs)]);
     const reply = await this.opened.run({
       verb: 'renew',
-      key: grants.length === 1 ? (grants[0]?.claim.key ?? '') : `${grants.length} locks`,
+      key: nameOf(grants.map(({ claim }) => claim.key)),
       script: renewScript,
       keyCount: names.length,
       keysAndArguments: [...names, ...leases],
     });
     return Array.from(String(reply), (digit) => (digit === '1' ? 'renewed' : 'gone'));
+  }
+
+  private async stayBatch(claims: readonly Claim[]): Promise<boolean[]> {
+    this.handOff?.send();
+    const { hints } = this.opened;
+    const names = claims.map(({ key }) => lockName(key));
+    const places = claims.map((claim) => `${this.wishOf(claim, hints.channel)}|${claim.owner}`);
+    const reply = await this.opened.run({
+      verb: 'keep the place in the line of',
+      key: nameOf(claims.map(({ key }) => key)),
+      script: stayScript,
+      keyCount: names.length,
+      keysAndArguments: [...names, ...places],
+    });
+    return Array.from(String(reply), (digit) => digit === '1');
   }
 
   private run(verb: string, key: string, script: RedisScript, ...given: string[]): Promise<unknown> {
@@ -261,6 +280,17 @@ export class RedisBackend implements LockBackend {
       'denied',
     );
   }
+}
+
+function inBatches<T>(items: readonly T[]): T[][] {
+  const batches: T[][] = [];
+  for (let at = 0; at < items.length; at += BATCH) batches.push(items.slice(at, at + BATCH));
+  return batches;
+}
+
+/** Of the locks of a batch, for people. */
+function nameOf(keys: readonly string[]): string {
+  return keys.length === 1 ? (keys[0] ?? '') : `${keys.length} locks`;
 }
 
 /** Of a release, or of one that was part of a hand-off: the fence of the next owner says that it was released. */

@@ -438,4 +438,29 @@ end
 local function wake()
 admitLine(inside(), WINDOW, publish)
 end`,
+  stay: `local call = redis.call
+local time = call('TIME')
+local aliveUntil = time[1] * 1000 + math.floor(time[2] / 1000) + 1000
+local answers = {}
+for i, key in ipairs(KEYS) do
+local place = ARGV[i]
+answers[i] = '1'
+local changed = redis.pcall('ZADD', key .. ':beat', 'XX', 'CH', aliveUntil, place)
+if changed == 1 or changed == 0 and call('ZSCORE', key .. ':beat', place) then
+call('PEXPIRE', key .. ':line', 2000)
+call('PEXPIRE', key .. ':beat', 2000)
+if call('EXISTS', key) == 1 then
+answers[i] = '0'
+elseif call('EXISTS', key .. ':held') == 1 then
+include('state')
+if purge() then
+wake()
+end
+if not admit(inside(), string.match(place, '^[^|]*')) then
+answers[i] = '0'
+end
+end
+end
+end
+return table.concat(answers)`,
 } as const;

@@ -32,6 +32,8 @@ interface Definition {
   readonly modes?: readonly LockMode[];
   /** Default: any. */
   readonly wakeUp?: readonly BackendTraits['wakeUp'][];
+  /** Only for backends with the optional `stay`. */
+  readonly stay?: boolean;
   /** Only for backends with a lockDelay. */
   readonly delayed?: boolean;
 }
@@ -74,13 +76,14 @@ function inEachMode(theme: string, definition: ModalDefinition): RunnableCase[] 
 }
 
 function judge(
-  { wakeUp, delayed = false }: Definition,
+  { wakeUp, stay = false, delayed = false }: Definition,
   modes: readonly LockMode[],
 ): Pick<ContractCase, 'appliesTo'> {
   return {
     appliesTo: (traits) =>
       modes.every((mode) => traits.modes.includes(mode)) &&
       (!wakeUp || wakeUp.includes(traits.wakeUp)) &&
+      (!stay || traits.stay === true) &&
       (!delayed || (traits.lockDelayMs ?? 0) > 0),
   };
 }

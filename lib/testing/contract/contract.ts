@@ -9,6 +9,7 @@ import { order } from './cases/order.js';
 import { ownership } from './cases/ownership.js';
 import { permits } from './cases/permits.js';
 import { sharing } from './cases/sharing.js';
+import { stay } from './cases/stay.js';
 import { traits } from './cases/traits.js';
 import { waiting } from './cases/waiting.js';
 import type { ContractCase, RunnableCase } from './contract-case.js';
@@ -26,6 +27,7 @@ const runnable: readonly RunnableCase[] = [
   ...lingering,
   ...lockDelay,
   ...order,
+  ...stay,
   ...sharing,
   ...permits,
   ...fences,
@@ -57,7 +59,7 @@ export interface ContractRun {
  * const server = new MemoryServer({ clock });
  * describeLockBackend('memory', {
  *   runner: { describe, it },
- *   traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue' },
+ *   traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue', stay: true },
  *   create: () => memory({ server }),
  *   clock,
  *   wait: (ms) => clock.advance(ms),
