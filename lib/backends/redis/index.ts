@@ -3,7 +3,7 @@ import { RedisBackend } from './redis-backend.js';
 import { isRedisClient, type RedisClient, type RedisOptions } from './redis-client.js';
 import { lockSettingsOf, withoutLockSettings, type RedisLockSettings } from './redis-settings.js';
 
-export type { RedisClient, RedisOptions } from './redis-client.js';
+export type { RedisAddress, RedisClient, RedisCluster, RedisNode, RedisOptions } from './redis-client.js';
 export type { RedisLockSettings } from './redis-settings.js';
 
 /**

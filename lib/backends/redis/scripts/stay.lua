@@ -1,6 +1,6 @@
 -- Shows life for many places in the line, and says who of them should ask again.
 --
--- KEYS[i]  a lock
+-- KEYS[i]  a lock; further keys, without arguments, are there for the cluster to see
 -- ARGV[i]  kind|channel|owner: a place in its line
 --
 -- Answers a string with one digit per place: 1 when the lock may be free for it, or the place is gone; else 0.
@@ -10,6 +10,9 @@ local aliveUntil = time[1] * 1000 + math.floor(time[2] / 1000) + 1000
 local answers = {}
 for i, key in ipairs(KEYS) do
   local place = ARGV[i]
+  if not place then
+    break
+  end
   answers[i] = '1'
   -- Nothing changes for a place that is gone, nor within one millisecond. Something foreign in the place of one lock
   -- must not cost the others theirs.
