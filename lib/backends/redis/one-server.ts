@@ -11,6 +11,7 @@ import { checkServer } from './start-check.js';
 /** One server at a time: the one at an address, or whichever the Sentinels call the primary. */
 export class OneServer implements RedisServers {
   readonly address: string;
+  readonly redirects = false;
   private readonly outage: OutageReporter;
   private changed: (() => void) | undefined;
   private lost = false;
@@ -46,6 +47,10 @@ export class OneServer implements RedisServers {
 
   witnesses(): readonly string[] {
     return [];
+  }
+
+  nodeOf(): RedisNode {
+    return this.client;
   }
 
   slotOf(): number {

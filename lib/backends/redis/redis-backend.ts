@@ -1,21 +1,23 @@
 import { BackendError } from '../backend-error.js';
-import type {
-  BackendContext,
-  BackendTraits,
-  Claim,
-  Grant,
-  LockBackend,
-  LockSnapshot,
-  NodeHealth,
-  Place,
-  RenewOutcome,
+import {
+  isGrant,
+  type BackendContext,
+  type BackendTraits,
+  type Claim,
+  type Grant,
+  type LockBackend,
+  type LockSnapshot,
+  type NodeHealth,
+  type Place,
+  type RenewOutcome,
 } from '../lock-backend.js';
 import { HandOff } from './hand-off.js';
 import { lockName, lockOf, lockPattern } from './key-names.js';
-import { keyPrefixOf } from './redis-client.js';
+import { keyPrefixOf, type RedisNode } from './redis-client.js';
 import { RedisConnection, type RedisTarget, type Step } from './redis-connection.js';
 import { RedisUsers } from './redis-users.js';
 import { RedisPlace } from './redis-place.js';
+import { ReplicaAcks, type Confirmation } from './replica-acks.js';
 import { lockSettingsOf, type ResolvedLockSettings } from './redis-settings.js';
 import { readBusy, readSnapshot } from './redis-reply.js';
 import {
@@ -38,11 +40,18 @@ const SCAN_SIZE = '250';
 /** Whoever awaits it goes on when all that is being done now has been done. */
 const END_OF_TURN = Promise.resolve();
 
+/** The connection that a step goes over, and its socket. */
+interface Route {
+  readonly node: RedisNode | undefined;
+  readonly stream: unknown;
+}
+
 /** Locks on one Redis server. Each verb is one script, so one atomic step. */
 export class RedisBackend implements LockBackend {
   readonly traits: BackendTraits;
   /** Behind the kind of a holder or a place; nothing without a lockDelay. */
   private readonly delay: string;
+  private readonly acks: ReplicaAcks | undefined;
 
   private readonly users = new RedisUsers();
   private opening: Promise<RedisConnection> | undefined;
@@ -53,7 +62,8 @@ export class RedisBackend implements LockBackend {
     private readonly target: RedisTarget,
     private readonly settings: ResolvedLockSettings = lockSettingsOf(),
   ) {
-    const { lockDelayMs } = settings;
+    const { lockDelayMs, replicas } = settings;
+    this.acks = replicas > 0 ? new ReplicaAcks(replicas) : undefined;
     this.delay = lockDelayMs > 0 ? `+${lockDelayMs}` : '';
     this.traits = {
       name: 'redis',
@@ -69,7 +79,7 @@ export class RedisBackend implements LockBackend {
   async start(context: BackendContext): Promise<void> {
     this.users.add(context);
     try {
-      this.opening ??= RedisConnection.open(this.target, this.users.asOne(context));
+      this.opening ??= RedisConnection.open(this.target, this.users.asOne(context), this.settings.replicas);
       this.connection = await this.opening;
     } catch (error) {
       this.opening = undefined;
@@ -170,7 +180,19 @@ export class RedisBackend implements LockBackend {
   }
 
   /** @internal One step of a claim. */
-  async ask(claim: Claim, place?: RedisPlace): Promise<Grant | Place> {
+  ask(claim: Claim, place?: RedisPlace): Promise<Grant | Place> {
+    return this.acks ? this.askForCopies(this.acks, claim, place) : this.askOnce(claim, place);
+  }
+
+  /** A grant counts when enough replicas have it. */
+  private async askForCopies(acks: ReplicaAcks, claim: Claim, place?: RedisPlace): Promise<Grant | Place> {
+    const route = this.routeOf(claim.key);
+    const answer = await this.askOnce(claim, place);
+    if (isGrant(answer)) await acks.confirm(this.confirmation(`granted ${claim.key}`, route, claim));
+    return answer;
+  }
+
+  private async askOnce(claim: Claim, place?: RedisPlace): Promise<Grant | Place> {
     if (claim.take > claim.of && claim.mode === 'permits') throw impossible(claim);
     const { key, owner, ttlMs, queue } = claim;
     const connection = this.opened;
@@ -253,8 +275,29 @@ export class RedisBackend implements LockBackend {
     return { claim, fence, sentAtMs };
   }
 
+  /** Where a step on this lock goes now. */
+  private routeOf(key: string): Route {
+    const node = this.opened.servers.nodeOf(key);
+    return { node, stream: node?.stream };
+  }
+
+  private confirmation(what: string, { node, stream }: Route, claim: Claim): Confirmation {
+    const { client, servers } = this.opened;
+    if (!node) {
+      throw new BackendError(
+        `Redis at ${servers.address} ${what}, but by which of its servers is not known, so it does not count.`,
+        'unknown',
+      );
+    }
+    const limitMs = Math.max(1, Math.floor(Math.min(this.settings.replicaTimeoutMs, claim.ttlMs / 5)));
+    if (!servers.redirects) return { what, node, stream, limitMs };
+    const name = keyPrefixOf(client) + lockName(claim.key);
+    return { what, node, stream, limitMs, isHere: () => isHolder(node, name, claim) };
+  }
+
   private async renewBatch(grants: readonly Grant[]): Promise<RenewOutcome[]> {
     this.handOff?.send();
+    const route = this.acks && this.routeOf(grants[0]?.claim.key ?? '');
     const names = grants.map(({ claim }) => lockName(claim.key));
     const { servers } = this.opened;
     names.push(...grants.flatMap(({ claim }) => servers.witnesses(claim.key, claim.mode)));
@@ -266,7 +309,29 @@ export class RedisBackend implements LockBackend {
       keyCount: names.length,
       keysAndArguments: [...names, ...leases],
     });
-    return Array.from(String(reply), (digit) => (digit === '1' ? 'renewed' : 'gone'));
+    const outcomes = Array.from(
+      String(reply),
+      (digit) => (digit === '1' ? 'renewed' : 'gone') as RenewOutcome,
+    );
+    return route && this.acks ? this.withCopies(this.acks, route, grants, outcomes) : outcomes;
+  }
+
+  /** A renewal that too few replicas have is not certain: a fail-over would shorten the lease again. */
+  private async withCopies(
+    acks: ReplicaAcks,
+    route: Route,
+    grants: readonly Grant[],
+    outcomes: RenewOutcome[],
+  ): Promise<RenewOutcome[]> {
+    const renewed = grants[outcomes.indexOf('renewed')];
+    if (!renewed) return outcomes;
+    try {
+      const what = `renewed ${nameOf(grants.map(({ claim }) => claim.key))}`;
+      await acks.confirm(this.confirmation(what, route, renewed.claim));
+      return outcomes;
+    } catch {
+      return outcomes.map((outcome) => (outcome === 'gone' ? 'gone' : 'unknown'));
+    }
   }
 
   /** What one step can do: of one slot, and not too much. */
@@ -340,6 +405,12 @@ export class RedisBackend implements LockBackend {
       'denied',
     );
   }
+}
+
+/** Whether that server has the lock of this owner. */
+async function isHolder(node: RedisNode, name: string, { mode, owner }: Claim): Promise<boolean> {
+  if (mode === 'exclusive') return String(await node.call('GET', name)).startsWith(`${owner}|`);
+  return Number(await node.call('HEXISTS', `${name}:group`, owner)) === 1;
 }
 
 /** Of the locks of a batch, for people. */

@@ -51,6 +51,8 @@ export interface RedisNode extends Commands {
 /** A `Cluster` of ioredis: a connection for each node that is used. */
 export interface RedisCluster extends Commands {
   readonly isCluster: boolean;
+  /** The addresses of the servers of each slot, the primary first. */
+  readonly slots: readonly (readonly string[])[];
   nodes(role?: 'all' | 'master' | 'slave'): RedisNode[];
   on(event: 'ready' | 'close' | 'end' | 'refresh', listener: () => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
