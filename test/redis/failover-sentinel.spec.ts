@@ -1,0 +1,35 @@
+import { afterAll, beforeAll, describe, expect } from '@jest/globals';
+import { Logger } from '@nestjs/common';
+import { sentinelField } from '../support/battlefields.js';
+import { RedisSentinelWorld } from '../support/redis-sentinel.js';
+import { strikes, testFailOvers } from './fail-over-suite.js';
+
+describe('a fail-over by Sentinels', () => {
+  let world: RedisSentinelWorld;
+  beforeAll(async () => {
+    Logger.overrideLogger(false);
+    world = await RedisSentinelWorld.start();
+  });
+  afterAll(() => world.stop());
+
+  testFailOvers(
+    '[45] tells every loss in time, settles every waiter, and leaves nothing behind',
+    () => sentinelField(world),
+    strikes('losing', 'frozen', 'clean'),
+    ({ recoveredMs, gone, late }, strike) => {
+      expect(recoveredMs).toBeLessThan(6_000);
+      // the control: what only the primary knew is really lost with it
+      if (strike === 'losing') expect({ late, lost: gone >= late }).toEqual({ late: 20, lost: true });
+    },
+  );
+
+  testFailOvers(
+    '[46] loses no acknowledged lock with replicas: 1',
+    () => sentinelField(world, { replicas: 1 }),
+    strikes('losing'),
+    ({ recoveredMs, gone, late, doubles }) => {
+      expect(recoveredMs).toBeLessThan(6_000);
+      expect({ gone, late, doubles }).toEqual({ gone: 0, late: 0, doubles: 0 });
+    },
+  );
+});
