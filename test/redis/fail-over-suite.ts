@@ -17,18 +17,19 @@ export function strikes(...usual: Strike[]): [run: number, strike: Strike][] {
   return Array.from({ length: count }, (_, at) => [at + 1, usual[at % usual.length] ?? 'losing']);
 }
 
-/** One test for each run. */
+/** One test for each run; prints a line for each when a number of runs was asked for. */
 export function testFailOvers(
-  title: string,
+  topology: string,
+  sentence: string,
   field: () => Battlefield,
   runs: readonly [run: number, strike: Strike][],
   check: (report: FailOverReport, strike: Strike) => void,
 ): void {
   it.each(runs)(
-    `${title} (run %i, %s)`,
+    `${sentence} (run %i, %s)`,
     async (run, strike) => {
       const report = await FailOverTrial.run(field(), strike);
-      if (asked) process.stdout.write(`${line(title, run, strike, report)}\n`);
+      if (asked) process.stdout.write(`${line(topology, run, strike, report)}\n`);
       expect(report.violations).toEqual([]);
       check(report, strike);
     },
@@ -37,15 +38,16 @@ export function testFailOvers(
 }
 
 function line(title: string, run: number, strike: Strike, report: FailOverReport): string {
-  const round = (ms: number): string => (Number.isFinite(ms) ? `${Math.round(ms)} ms` : '–');
-  const { recoveredMs, lost, gone, slackMs, served, refused, late, doubles, longestDoubleMs, violations } =
-    report;
+  const ms = (value: number): string => (Number.isFinite(value) ? `${Math.round(value)} ms` : '–');
+  const { lost, gone, served, refused, late, doubles, violations } = report;
   return [
-    `${title}, run ${run}, ${strike}: acquiring again after ${round(recoveredMs)}`,
-    `told of a loss ${lost} (gone ${gone}), at least ${round(slackMs)} before the end of the ttl`,
+    `${title}, run ${run}, ${strike}`,
+    `works again after ${ms(report.recoveredMs)}`,
+    `losses told ${lost} (gone ${gone}), ${ms(report.slackMs)} before the end of the ttl at the latest`,
+    `event loop late by ${ms(report.stallMs)} at most`,
     `waiters served ${served}, refused ${refused}`,
     `granted in the last moment ${late}`,
-    `double holders ${doubles} (at most ${round(longestDoubleMs)})`,
+    `in two hands ${doubles} (${ms(report.longestDoubleMs)} at most)`,
     `violations ${violations.length}`,
   ].join('; ');
 }

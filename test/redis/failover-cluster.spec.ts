@@ -13,6 +13,7 @@ describe('a fail-over in a cluster', () => {
   afterAll(() => world.stop());
 
   testFailOvers(
+    'Cluster',
     '[45] tells every loss in time, settles every waiter, and leaves nothing behind',
     () => clusterField(world),
     strikes('losing', 'frozen', 'clean'),
@@ -25,6 +26,7 @@ describe('a fail-over in a cluster', () => {
   );
 
   testFailOvers(
+    'Cluster with replicas: 1',
     '[46] loses no acknowledged lock with replicas: 1',
     () => clusterField(world, { replicas: 1 }),
     strikes('losing'),

@@ -13,6 +13,7 @@ describe('a fail-over by Sentinels', () => {
   afterAll(() => world.stop());
 
   testFailOvers(
+    'Sentinel',
     '[45] tells every loss in time, settles every waiter, and leaves nothing behind',
     () => sentinelField(world),
     strikes('losing', 'frozen', 'clean'),
@@ -24,6 +25,7 @@ describe('a fail-over by Sentinels', () => {
   );
 
   testFailOvers(
+    'Sentinel with replicas: 1',
     '[46] loses no acknowledged lock with replicas: 1',
     () => sentinelField(world, { replicas: 1 }),
     strikes('losing'),

@@ -47,6 +47,8 @@ export interface FailOverReport {
   /** Locks in two hands at once, and the longest such time. */
   readonly doubles: number;
   readonly longestDoubleMs: number;
+  /** By how much the event loop was late; what has to happen in time may be late by as much. */
+  readonly stallMs: number;
   /** What may never be, in sentences. */
   readonly violations: readonly string[];
 }
@@ -275,6 +277,7 @@ export class FailOverTrial {
       late,
       doubles: overlaps.length,
       longestDoubleMs: overlaps[0]?.ms ?? 0,
+      stallMs: this.stallMs,
       violations,
     };
   }

@@ -4,6 +4,7 @@ import {
   type Grant,
   type LockBackend,
   type Place,
+  type RenewOutcome,
 } from '../../lib/backends/lock-backend.js';
 import type { Clock } from '../../lib/core/clock.js';
 
@@ -23,11 +24,13 @@ export class Ledger {
   constructor(private readonly clock: Clock) {}
 
   /** To be put between a service and its backend. */
-  over = (inner: LockBackend): LockBackend =>
-    Object.assign(Object.create(inner) as LockBackend, {
-      claim: (claim: Claim) => this.ask(claim, () => inner.claim(claim)),
-      renew: (grants: readonly Grant[]) => this.renew(inner, grants),
+  over = (inner: LockBackend): LockBackend => {
+    const written = Object.create(inner) as LockBackend;
+    return Object.assign(written, {
+      claim: (claim: Claim) => this.ask(claim, () => inner.claim.call(written, claim)),
+      renew: (grants: readonly Grant[]) => this.renew(grants, () => inner.renew.call(written, grants)),
     });
+  };
 
   /** When the request was sent that the server confirmed last; -Infinity for a lock that it never granted. */
   provenAtMs(key: string, fence: bigint): number {
@@ -54,12 +57,15 @@ export class Ledger {
     return answer;
   }
 
-  private async renew(inner: LockBackend, grants: readonly Grant[]): ReturnType<LockBackend['renew']> {
+  private async renew(
+    grants: readonly Grant[],
+    send: () => Promise<readonly RenewOutcome[]>,
+  ): Promise<readonly RenewOutcome[]> {
     const sentAtMs = this.clock.now();
-    const outcomes = await inner.renew(grants);
+    const outcomes = await send();
     grants.forEach(({ claim, fence }, at) => {
-      if (outcomes[at] === 'renewed')
-        this.proofs.set(`${claim.key}#${fence}`, { sentAtMs, ttlMs: claim.ttlMs });
+      if (outcomes[at] !== 'renewed') return;
+      this.proofs.set(`${claim.key}#${fence}`, { sentAtMs, ttlMs: claim.ttlMs });
     });
     return outcomes;
   }
