@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { RedisClient } from './redis-client.js';
+import type { RedisNode } from './redis-client.js';
 import { scripts } from './scripts.generated.js';
 
 const pieces = new Map<string, string>([
@@ -27,7 +27,7 @@ export class RedisScript {
     this.sha = createHash('sha1').update(this.source).digest('hex');
   }
 
-  load(client: RedisClient): Promise<unknown> {
+  load(client: RedisNode): Promise<unknown> {
     return client.script('LOAD', this.source);
   }
 }

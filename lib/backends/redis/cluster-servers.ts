@@ -1,0 +1,115 @@
+import type { BackendContext, NodeHealth } from '../lock-backend.js';
+import { BackendError } from '../backend-error.js';
+import { ClusterEar } from './cluster-ear.js';
+import { lockName } from './key-names.js';
+import { healthByVisit, healthOf, VISIT } from './node-health.js';
+import { OutageReporter } from './outage-reporter.js';
+import { addressOf, keyPrefixOf, type RedisCluster, type RedisNode } from './redis-client.js';
+import type { Ear, Listener } from './redis-ear.js';
+import { allScripts } from './redis-script.js';
+import { assertCovered, assertUsable, parseInfo, warningsOf } from './redis-server-info.js';
+import type { RedisServers } from './redis-servers.js';
+import { SlotFences } from './slot-fences.js';
+import { slotOf } from './slots.js';
+
+/** The servers of a cluster. */
+export class ClusterServers implements RedisServers {
+  readonly address: string;
+  private readonly clientPrefix: string;
+  private readonly fences: SlotFences;
+  private changed: (() => void) | undefined;
+  private known = '';
+  private readonly onRefresh = (): void => {
+    const known = this.whoIsPrimary();
+    if (known === this.known) return;
+    this.known = known;
+    this.changed?.();
+  };
+  private readonly onNode = (node: RedisNode): void => {
+    // replicas are of no use to us
+    if (this.client.nodes('master').includes(node)) this.changed?.();
+  };
+
+  constructor(
+    private readonly client: RedisCluster,
+    private readonly context: BackendContext,
+    private readonly own: boolean,
+  ) {
+    this.address = addressOf(client);
+    this.clientPrefix = keyPrefixOf(client);
+    this.fences = new SlotFences(this.clientPrefix);
+  }
+
+  primaries(): readonly RedisNode[] {
+    return this.client.nodes('master');
+  }
+
+  async check(): Promise<readonly Error[]> {
+    this.assertPrefix();
+    const [any] = this.primaries();
+    if (!any) throw new Error('no node is known');
+    assertCovered(String(await any.call('CLUSTER', 'INFO')), this.address);
+    const warnings = await Promise.all(this.primaries().map((node) => this.checkNode(node)));
+    return warnings.flat();
+  }
+
+  fenceName(key: string): string {
+    return this.fences.nameFor(key);
+  }
+
+  slotOf(key: string): number {
+    return slotOf(this.clientPrefix + lockName(key));
+  }
+
+  watch(changed: () => void): void {
+    this.changed = changed;
+    this.known = this.whoIsPrimary();
+    if (this.own) new OutageReporter(this.context, this.address).watch(this.client, 'The connection');
+    this.client.on('refresh', this.onRefresh);
+    this.client.on('+node', this.onNode);
+  }
+
+  unwatch(): void {
+    this.client.off('refresh', this.onRefresh);
+    this.client.off('+node', this.onNode);
+  }
+
+  ear(listener: Listener): Ear {
+    return new ClusterEar(this.client, listener, this.context.clock);
+  }
+
+  async health(): Promise<readonly NodeHealth[]> {
+    const { clock } = this.context;
+    return Promise.all(
+      this.client.nodes('all').map((node) => {
+        const address = addressOf(node);
+        if (node.status === 'ready') return healthOf(node, address, clock);
+        const visitor = node.duplicate(VISIT);
+        visitor.on('error', () => undefined);
+        return healthByVisit(visitor, address, clock);
+      }),
+    );
+  }
+
+  private async checkNode(node: RedisNode): Promise<readonly Error[]> {
+    const address = addressOf(node);
+    const info = parseInfo(await node.info());
+    assertUsable(info, address, 'cluster');
+    await Promise.all(allScripts.map((script) => script.load(node)));
+    return warningsOf(info, address);
+  }
+
+  /** A prefix with braces of its own may tear the keys of a lock apart. */
+  private assertPrefix(): void {
+    const name = this.clientPrefix + lockName('any');
+    if (slotOf(name) === slotOf(`${name}:held`)) return;
+    throw new BackendError(
+      `The keyPrefix "${this.clientPrefix}" of the Cluster client scatters the keys of one lock over several slots: take the braces out of it.`,
+      'denied',
+    );
+  }
+
+  private whoIsPrimary(): string {
+    return this.primaries().map(addressOf).sort().join(' ');
+  }
+}
