@@ -2,15 +2,17 @@ import type { BackendContext, NodeHealth } from '../lock-backend.js';
 import { BackendError } from '../backend-error.js';
 import { ClusterEar } from './cluster-ear.js';
 import { lockName } from './key-names.js';
-import { healthByVisit, healthOf, VISIT } from './node-health.js';
+import { membersIn } from './cluster-members.js';
+import { HEALTH_LIMIT_MS, healthByVisit, healthOf, isDown, VISIT } from './node-health.js';
 import { OutageReporter } from './outage-reporter.js';
-import { addressOf, keyPrefixOf, type RedisCluster, type RedisNode } from './redis-client.js';
+import { addressOf, keyPrefixOf, knownOptions, type RedisCluster, type RedisNode } from './redis-client.js';
 import type { Ear, Listener } from './redis-ear.js';
-import { allScripts } from './redis-script.js';
-import { assertCovered, assertUsable, parseInfo, warningsOf } from './redis-server-info.js';
+import { assertCovered } from './redis-server-info.js';
 import type { RedisServers } from './redis-servers.js';
 import { SlotFences } from './slot-fences.js';
 import { slotOf } from './slots.js';
+import { checkServer } from './start-check.js';
+import { within } from './time-limit.js';
 
 /** The servers of a cluster. */
 export class ClusterServers implements RedisServers {
@@ -52,7 +54,9 @@ export class ClusterServers implements RedisServers {
     const [any] = this.primaries();
     if (!any) throw new Error('no node is known');
     assertCovered(String(await any.call('CLUSTER', 'INFO')), this.address);
-    const warnings = await Promise.all(this.primaries().map((node) => this.checkNode(node)));
+    const warnings = await Promise.all(
+      this.primaries().map((node) => checkServer(node, addressOf(node), 'cluster')),
+    );
     return warnings.flat();
   }
 
@@ -83,24 +87,37 @@ export class ClusterServers implements RedisServers {
   }
 
   async health(): Promise<readonly NodeHealth[]> {
-    const { clock } = this.context;
-    return Promise.all(
-      this.client.nodes('all').map((node) => {
-        const address = addressOf(node);
-        if (node.status === 'ready') return healthOf(node, address, clock);
-        const visitor = node.duplicate(VISIT);
-        visitor.on('error', () => undefined);
-        return healthByVisit(visitor, address, clock);
-      }),
-    );
+    const nodes = this.client.nodes('all');
+    const connected = nodes.map((node) => this.healthOf(node, addressOf(node)));
+    return [...(await Promise.all(connected)), ...(await this.healthOfOthers(nodes))];
   }
 
-  private async checkNode(node: RedisNode): Promise<readonly Error[]> {
-    const address = addressOf(node);
-    const info = parseInfo(await node.info());
-    assertUsable(info, address, 'cluster');
-    await Promise.all(allScripts.map((script) => script.load(node)));
-    return warningsOf(info, address);
+  private healthOf(node: RedisNode, address: string, where?: object): Promise<NodeHealth> {
+    const { clock } = this.context;
+    if (!where && node.status === 'ready') return healthOf(node, address, clock);
+    const visitor = node.duplicate({ ...VISIT, ...where });
+    visitor.on('error', () => undefined);
+    return healthByVisit(visitor, address, clock);
+  }
+
+  /** Those that the cluster knows and the client has no connection for: they failed, or are on their way. */
+  private async healthOfOthers(nodes: readonly RedisNode[]): Promise<readonly NodeHealth[]> {
+    const any = nodes.find(({ status }) => status === 'ready');
+    // where addresses are translated, nobody here can tell which of them are the same
+    if (!any || knownOptions(this.client).natMap) return [];
+    const known = new Set(nodes.map(addressOf));
+    const members = await within(this.context.clock, HEALTH_LIMIT_MS, any.call('CLUSTER', 'NODES'))
+      .then(membersIn)
+      .catch(() => []);
+    const others = members.filter(({ host, port }) => !known.has(`${host}:${port}`));
+    return Promise.all(
+      others.map(async ({ host, port, role, failed }) => {
+        const address = `${host}:${port}`;
+        if (failed) return isDown(address, 'the cluster says that it has failed', role);
+        const health = await this.healthOf(any, address, { host, port });
+        return health.state === 'down' ? { ...health, role } : health;
+      }),
+    );
   }
 
   /** A prefix with braces of its own may tear the keys of a lock apart. */

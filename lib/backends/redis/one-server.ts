@@ -4,10 +4,9 @@ import { healthOf } from './node-health.js';
 import { OutageReporter } from './outage-reporter.js';
 import { addressOf, isSentinelClient, type RedisNode } from './redis-client.js';
 import { RedisEar, type Ear, type Listener } from './redis-ear.js';
-import { allScripts } from './redis-script.js';
-import { assertUsable, parseInfo, warningsOf } from './redis-server-info.js';
 import type { RedisServers } from './redis-servers.js';
 import { sentinelHealth } from './sentinel-health.js';
+import { checkServer } from './start-check.js';
 
 /** One server at a time: the one at an address, or whichever the Sentinels call the primary. */
 export class OneServer implements RedisServers {
@@ -37,11 +36,8 @@ export class OneServer implements RedisServers {
     return [this.client];
   }
 
-  async check(): Promise<readonly Error[]> {
-    const info = parseInfo(await this.client.info());
-    assertUsable(info, this.address, 'standalone');
-    await Promise.all(allScripts.map((script) => script.load(this.client)));
-    return warningsOf(info, this.address);
+  check(): Promise<readonly Error[]> {
+    return checkServer(this.client, this.address, 'standalone');
   }
 
   fenceName(key: string): string {

@@ -39,10 +39,10 @@ export interface RedisNode extends Commands {
   subscribe(channel: string): Promise<unknown>;
   unsubscribe(channel: string): Promise<unknown>;
   on(event: 'ready' | 'close' | 'end', listener: () => void): unknown;
-  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'error' | 'sentinelError', listener: (error: Error) => void): unknown;
   on(event: 'message', listener: (channel: string, message: string) => void): unknown;
   off(event: 'ready' | 'close', listener: () => void): unknown;
-  off(event: 'error', listener: (error: Error) => void): unknown;
+  off(event: 'error' | 'sentinelError', listener: (error: Error) => void): unknown;
   off(event: 'message', listener: (channel: string, message: string) => void): unknown;
 }
 
@@ -102,6 +102,7 @@ export interface KnownOptions {
   readonly sentinelUsername?: string | null;
   readonly sentinelPassword?: string | null;
   readonly sentinelTLS?: object;
+  readonly natMap?: unknown;
   readonly keyPrefix?: string;
   readonly autoResendUnfulfilledCommands?: boolean;
   readonly clusterNodeRetryStrategy?: unknown;

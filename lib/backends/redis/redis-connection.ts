@@ -177,17 +177,22 @@ export class RedisConnection {
     if (client.status === 'ready') return;
     if (client.status === 'end') throw new Error('the client that was handed in is closed');
     let why: unknown;
+    // what a Sentinel says comes first, and tells more than that none of them was of any help
     const note = (error: unknown): void => {
       why ??= error;
     };
-    client.on('error', note);
+    const listen = (toggle: 'on' | 'off'): void => {
+      client[toggle]('error', note);
+      if (!isCluster(client)) client[toggle]('sentinelError', note);
+    };
+    listen('on');
     try {
       await (client.status === 'wait' ? client.connect() : becomesReady(client));
     } catch (error) {
       throw why ?? error;
     } finally {
       // a client of our own that is about to be closed would complain to the console without it
-      if (!this.own) client.off('error', note);
+      if (!this.own) listen('off');
     }
   }
 

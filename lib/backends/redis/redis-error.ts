@@ -98,11 +98,32 @@ export function redisError(what: string, address: string, cause: unknown): Backe
   );
 }
 
+/** What the first contact fails with when somebody else is behind the address, and what to do about it. */
+const MISTAKES: readonly (readonly [RegExp, string])[] = [
+  [
+    /unknown command .?sentinel/i,
+    'it is no Sentinel: give redis() its address without `sentinels`, or the addresses of the Sentinels',
+  ],
+  [/invalid reply: null/, 'the Sentinels know no primary of that name: correct `name`'],
+  [
+    /cluster support disabled|unknown command .?cluster/i,
+    'it is no node of a cluster: give redis() its address without `cluster`',
+  ],
+  [
+    /wrong version number|packet length too long|EPROTO/i,
+    'it does not speak TLS on this port: give a redis:// address, without `tls`',
+  ],
+  [
+    /self[- ]signed certificate|unable to (verify|get)|certificate|ERR_TLS/i,
+    'its certificate is not trusted: give the authority that issued it in `tls: { ca }`',
+  ],
+];
+
 /** Why a connection could not be made. */
 export function cannotStart(address: string, cause: unknown): BackendError {
   const detail = messageOf(cause);
   // Its cause is left out: ioredis attaches the command that failed, and with it the password.
-  const remedy = refusalOf(detail);
+  const remedy = refusalOf(detail) ?? MISTAKES.find(([pattern]) => pattern.test(detail))?.[1];
   const message = remedy
     ? `Redis at ${address} cannot be used: ${remedy} (${detail}).`
     : `Redis at ${address} cannot be reached (${detail}): start it, or correct the address given to redis().`;

@@ -40,6 +40,10 @@ export const abandonScript = new RedisScript(scripts.abandon);
 export const evictScript = new RedisScript(scripts.evict);
 export const inspectScript = new RedisScript(scripts.inspect);
 
+/** Run once, at the start. */
+export const allowedScript = new RedisScript(scripts.allowed);
+
+/** Those that are run by their hash. */
 export const allScripts: readonly RedisScript[] = [
   claimScript,
   releaseScript,

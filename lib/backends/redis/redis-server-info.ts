@@ -1,5 +1,7 @@
 import { BackendError } from '../backend-error.js';
 
+export type RedisMode = 'standalone' | 'cluster';
+
 /** What the server says of itself. */
 export interface RedisServerInfo {
   readonly version: string;
@@ -49,11 +51,7 @@ function isTooOld(version: string): boolean {
 }
 
 /** Rejects, in a sentence, a server that cannot keep locks, or is not what was expected behind the address. */
-export function assertUsable(
-  info: RedisServerInfo,
-  address: string,
-  expected: 'standalone' | 'cluster',
-): void {
+export function assertUsable(info: RedisServerInfo, address: string, expected: RedisMode): void {
   const refuse = (why: string): never => {
     throw new BackendError(`Redis at ${address} cannot be used: ${why}.`, 'denied');
   };
@@ -83,8 +81,8 @@ export function assertCovered(clusterInfo: string, address: string): void {
   if (facts.get('cluster_state') !== 'ok') refuse('it is down (cluster_state is not ok)');
 }
 
-/** What had better be known of a server. */
-export function warningsOf(info: RedisServerInfo, address: string): Error[] {
+/** A server that throws away what it has no memory for. */
+export function evictionWarnings(info: RedisServerInfo, address: string): Error[] {
   if (info.evictionPolicy === undefined) return [];
   return [
     new Error(
