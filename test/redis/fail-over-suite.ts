@@ -39,11 +39,14 @@ export function testFailOvers(
 
 function line(title: string, run: number, strike: Strike, report: FailOverReport): string {
   const ms = (value: number): string => (Number.isFinite(value) ? `${Math.round(value)} ms` : '–');
-  const { lost, gone, served, refused, late, doubles, violations } = report;
+  const told = Object.entries(report.lost)
+    .map(([why, count]) => `${count} ${why}`)
+    .join(' and ');
+  const { served, refused, late, doubles, violations } = report;
   return [
     `${title}, run ${run}, ${strike}`,
     `works again after ${ms(report.recoveredMs)}`,
-    `losses told ${lost} (gone ${gone}), ${ms(report.slackMs)} before the end of the ttl at the latest`,
+    `losses told ${told}, ${ms(report.slackMs)} before the end of the ttl at the latest`,
     `event loop late by ${ms(report.stallMs)} at most`,
     `waiters served ${served}, refused ${refused}`,
     `granted in the last moment ${late}`,
