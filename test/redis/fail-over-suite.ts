@@ -51,6 +51,6 @@ function line(title: string, run: number, strike: Strike, report: FailOverReport
     `waiters served ${served}, refused ${refused}`,
     `granted in the last moment ${late}`,
     `in two hands ${doubles} (${ms(report.longestDoubleMs)} at most)`,
-    `violations ${violations.length}`,
+    `violations: ${violations.join(', ') || 'none'}`,
   ].join('; ');
 }

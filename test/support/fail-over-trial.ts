@@ -94,6 +94,8 @@ export class FailOverTrial {
   private readonly services: LockService[] = [];
   private struckAtMs = NaN;
   private recoveredAtMs = NaN;
+  /** Why the last acquisition failed. */
+  private trouble = '';
   private isOver = false;
   private served = 0;
   private refused = 0;
@@ -224,7 +226,10 @@ export class FailOverTrial {
   private async probe(service: LockService, keys: readonly string[]): Promise<void> {
     for (let turn = 0; !this.isOver; turn++) {
       const key = keys[turn % keys.length] ?? '';
-      const lease = await service.tryAcquire(key, { ttl: SHORT_TTL_MS }).catch(() => null);
+      const lease = await service.tryAcquire(key, { ttl: SHORT_TTL_MS }).catch((error: unknown) => {
+        this.trouble = String(error);
+        return null;
+      });
       if (!lease) this.recoveredAtMs = NaN;
       else if (Number.isNaN(this.recoveredAtMs)) this.recoveredAtMs = this.clock.now();
       if (lease) await this.release(this.believe(lease));
@@ -265,6 +270,7 @@ export class FailOverTrial {
       if (toldMs > endMs + excuseMs)
         violations.push(`a loss (${why}) was told ${toldMs - endMs} ms after the end of the ttl`);
     }
+    if (Number.isNaN(this.recoveredAtMs)) violations.push(`no acquisition works to the end: ${this.trouble}`);
     violations.push(...beliefs.fallenFences());
     assert(beliefs.size > HOLDERS, 'there is something to judge');
     const overlaps = beliefs.overlaps();
