@@ -1,7 +1,7 @@
-import type { BackendContext, NodeHealth } from '../lock-backend.js';
+import type { BackendContext, LockMode, NodeHealth } from '../lock-backend.js';
 import { BackendError } from '../backend-error.js';
 import { ClusterEar } from './cluster-ear.js';
-import { lockName } from './key-names.js';
+import { holdersName, lockName } from './key-names.js';
 import { membersIn } from './cluster-members.js';
 import { HEALTH_LIMIT_MS, healthByVisit, healthOf, isDown, VISIT } from './node-health.js';
 import { OutageReporter } from './outage-reporter.js';
@@ -62,6 +62,11 @@ export class ClusterServers implements RedisServers {
 
   fenceName(key: string): string {
     return this.fences.nameFor(key);
+  }
+
+  witnesses(key: string, mode?: LockMode): readonly string[] {
+    // an exclusive lock is one key
+    return mode === 'exclusive' ? [] : [holdersName(key)];
   }
 
   slotOf(key: string): number {

@@ -6,6 +6,11 @@ export function lockName(key: string): string {
   return `{${key}}`;
 }
 
+/** Where those are that hold it together. */
+export function holdersName(key: string): string {
+  return `{${key}}:held`;
+}
+
 /** Where the last fence is remembered: one name for all locks of a prefix, so that it costs no memory per lock. */
 export function fenceName(key: string): string {
   return `{${prefixOf(key)}}:fence`;

@@ -44,6 +44,10 @@ export class OneServer implements RedisServers {
     return fenceName(key);
   }
 
+  witnesses(): readonly string[] {
+    return [];
+  }
+
   slotOf(): number {
     return 0;
   }

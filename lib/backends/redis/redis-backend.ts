@@ -74,7 +74,7 @@ export class RedisBackend implements LockBackend {
     const { hints } = this.opened;
     hints.forget(claim.owner);
     const place = `${wishOf(claim, hints.channel)}|${claim.owner}`;
-    await this.run('abandon', claim.key, abandonScript, claim.owner, place, ABANDONED_MS);
+    await this.run('abandon', claim, abandonScript, claim.owner, place, ABANDONED_MS);
   }
 
   async renew(grants: readonly Grant[]): Promise<readonly RenewOutcome[]> {
@@ -111,7 +111,7 @@ export class RedisBackend implements LockBackend {
   }
 
   async inspect(key: string): Promise<LockSnapshot | null> {
-    const reply = await this.run('inspect', key, inspectScript);
+    const reply = await this.run('inspect', { key }, inspectScript);
     return readSnapshot(key, reply as string[]);
   }
 
@@ -126,7 +126,7 @@ export class RedisBackend implements LockBackend {
   }
 
   async evict(key: string): Promise<boolean> {
-    const reply = await this.run('evict', key, evictScript);
+    const reply = await this.run('evict', { key }, evictScript);
     return Number(reply) === 1;
   }
 
@@ -196,10 +196,13 @@ export class RedisBackend implements LockBackend {
     }
   }
 
-  private async sendRelease({ key, owner }: Claim, lingerMs = 0): Promise<unknown> {
+  private async sendRelease({ key, owner, mode }: Claim, lingerMs = 0): Promise<unknown> {
     const connection = this.opened;
-    const given = lingerMs > 0 ? [lockName(key), owner, String(lingerMs)] : [lockName(key), owner];
-    const step: Step = { verb: 'release', key, script: releaseScript, keyCount: 1, keysAndArguments: given };
+    const given = [lockName(key), ...connection.servers.witnesses(key, mode)];
+    const keyCount = given.length;
+    given.push(owner);
+    if (lingerMs > 0) given.push(String(lingerMs));
+    const step: Step = { verb: 'release', key, script: releaseScript, keyCount, keysAndArguments: given };
     try {
       return await connection.send(step);
     } catch (error) {
@@ -226,6 +229,8 @@ export class RedisBackend implements LockBackend {
   private async renewBatch(grants: readonly Grant[]): Promise<RenewOutcome[]> {
     this.handOff?.send();
     const names = grants.map(({ claim }) => lockName(claim.key));
+    const { servers } = this.opened;
+    names.push(...grants.flatMap(({ claim }) => servers.witnesses(claim.key, claim.mode)));
     const leases = grants.flatMap(({ claim }) => [claim.owner, String(claim.ttlMs)]);
     const reply = await this.opened.run({
       verb: 'renew',
@@ -237,9 +242,22 @@ export class RedisBackend implements LockBackend {
     return Array.from(String(reply), (digit) => (digit === '1' ? 'renewed' : 'gone'));
   }
 
-  private run(verb: string, key: string, script: RedisScript, ...given: string[]): Promise<unknown> {
+  private run(
+    verb: string,
+    { key, mode }: Pick<Claim, 'key'> & Partial<Pick<Claim, 'mode'>>,
+    script: RedisScript,
+    ...given: string[]
+  ): Promise<unknown> {
     this.handOff?.send();
-    return this.opened.run({ verb, key, script, keyCount: 1, keysAndArguments: [lockName(key), ...given] });
+    const connection = this.opened;
+    const names = [lockName(key), ...connection.servers.witnesses(key, mode)];
+    return connection.run({
+      verb,
+      key,
+      script,
+      keyCount: names.length,
+      keysAndArguments: [...names, ...given],
+    });
   }
 
   private get opened(): RedisConnection {

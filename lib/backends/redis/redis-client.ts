@@ -102,6 +102,7 @@ export interface KnownOptions {
   readonly sentinelUsername?: string | null;
   readonly sentinelPassword?: string | null;
   readonly sentinelTLS?: object;
+  readonly failoverDetector?: boolean;
   readonly natMap?: unknown;
   readonly keyPrefix?: string;
   readonly autoResendUnfulfilledCommands?: boolean;

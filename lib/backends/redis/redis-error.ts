@@ -104,7 +104,10 @@ const MISTAKES: readonly (readonly [RegExp, string])[] = [
     /unknown command .?sentinel/i,
     'it is no Sentinel: give redis() its address without `sentinels`, or the addresses of the Sentinels',
   ],
-  [/invalid reply: null/, 'the Sentinels know no primary of that name: correct `name`'],
+  [
+    /invalid reply: null|No such master with that name/,
+    'the Sentinels know no primary of that name: correct `name`',
+  ],
   [
     /cluster support disabled|unknown command .?cluster/i,
     'it is no node of a cluster: give redis() its address without `cluster`',

@@ -1,4 +1,4 @@
-import type { NodeHealth } from '../lock-backend.js';
+import type { LockMode, NodeHealth } from '../lock-backend.js';
 import type { RedisNode } from './redis-client.js';
 import type { Ear, Listener } from './redis-ear.js';
 
@@ -12,6 +12,12 @@ export interface RedisServers {
   check(): Promise<readonly Error[]>;
   /** Where the last fence of this lock is remembered. */
   fenceName(key: string): string;
+  /**
+   * What a step names besides the lock, whose mode is that, or not known. A cluster that is moving the keys of a lock
+   * one by one then sees that some are elsewhere and refuses the step; else it would look for all of them where the
+   * first one is missed, and find nothing.
+   */
+  witnesses(key: string, mode?: LockMode): readonly string[];
   /** Steps on locks of different slots cannot be one script. */
   slotOf(key: string): number;
   /** Calls `changed` when a connection to a primary was lost and found again, or another server is primary. */

@@ -276,6 +276,9 @@ include('give-back')`,
 local answers = {}
 for i, key in ipairs(KEYS) do
 local owner, ttl = ARGV[2 * i - 1], ARGV[2 * i]
+if not owner then
+break
+end
 local prefix = owner .. '|' .. ttl .. '|'
 answers[i] = '0'
 local value = redis.pcall('GET', key)
