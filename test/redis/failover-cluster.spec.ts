@@ -30,7 +30,7 @@ describe('a fail-over in a cluster', () => {
     'Cluster with replicas: 1',
     '[46] loses no acknowledged lock with replicas: 1',
     () => clusterField(world, { replicas: 1 }),
-    strikes('losing'),
+    strikes('losing', 'frozen'),
     ({ lost, doubles }) => {
       expect({ lost, doubles }).toEqual({ gone: 0, doubles: 0 });
     },

@@ -29,7 +29,7 @@ describe('a fail-over by Sentinels', () => {
     'Sentinel with replicas: 1',
     '[46] loses no acknowledged lock with replicas: 1',
     () => sentinelField(world, { replicas: 1 }),
-    strikes('losing'),
+    strikes('losing', 'frozen'),
     ({ recoveredMs, lost, late, doubles }) => {
       expect(recoveredMs).toBeLessThan(6_000);
       expect({ gone: lost['gone'], late, doubles }).toEqual({ gone: 0, late: 0, doubles: 0 });

@@ -67,6 +67,7 @@ interface Holding {
 
 const HOLDERS = 50;
 const LATE = 20;
+const LATE_TURNS = 10;
 /** Half of the leases end by themselves during the fail-over, the other half can be kept. */
 const SHORT_TTL_MS = 2_000;
 const LONG_TTL_MS = 10_000;
@@ -169,9 +170,13 @@ export class FailOverTrial {
     waiters: LockService,
     keys: readonly string[],
   ): Promise<number> {
-    const attempts = await Promise.allSettled(
-      keys.map((key) => holders.acquire(key, { ttl: LONG_TTL_MS, wait: 1_000 })),
-    );
+    const acquire = async (key: string): Promise<Lease> => {
+      // fences that the successor does not know of either
+      for (let turn = 0; turn < LATE_TURNS; turn++)
+        await holders.using(key, { wait: 1_000 }, () => undefined);
+      return holders.acquire(key, { ttl: LONG_TTL_MS, wait: 1_000 });
+    };
+    const attempts = await Promise.allSettled(keys.map(acquire));
     const leases = attempts.flatMap((attempt) => (attempt.status === 'fulfilled' ? [attempt.value] : []));
     for (const lease of leases) {
       this.holdings.push(this.believe(lease));
