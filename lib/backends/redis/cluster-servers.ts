@@ -81,7 +81,7 @@ export class ClusterServers implements RedisServers {
     this.client.on('+node', this.onNode);
   }
 
-  unwatch(): void {
+  async unwatch(): Promise<void> {
     this.changed = undefined;
     this.client.off('refresh', this.onRefresh);
     this.client.off('+node', this.onNode);

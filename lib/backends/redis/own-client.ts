@@ -41,10 +41,7 @@ export async function createClient(
   return url === undefined ? new Redis(settings) : new Redis(url, settings);
 }
 
-/**
- * Follows the Sentinels: it is told of a fail-over, and leaves the old primary at once; it asks whoever it connects to
- * for its role; and a Sentinel that does not answer is passed over.
- */
+/** Asks whoever it connects to for its role; and a Sentinel that does not answer is passed over. */
 function createBySentinels(Redis: RedisConstructor, options: RedisOptions): RedisClient {
   let connected = false;
   const client = new Redis({
@@ -54,12 +51,10 @@ function createBySentinels(Redis: RedisConstructor, options: RedisOptions): Redi
     retryStrategy: reconnectDelayMs,
     // the first time it fails fast, so that the start can say why; afterwards it goes on for ever
     sentinelRetryStrategy: (attempt: number) => (connected ? reconnectDelayMs(attempt) : null),
-    sentinelReconnectStrategy: reconnectDelayMs,
     ...options,
     ...NOTHING_LATE,
     lazyConnect: true,
     enableReadyCheck: true,
-    failoverDetector: true,
     role: 'master',
   });
   client.on('ready', () => {

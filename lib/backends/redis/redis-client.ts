@@ -17,6 +17,8 @@ export interface RedisNode extends Commands {
   readonly isCluster: boolean;
   /** The connection's socket; another one after each reconnection. */
   readonly stream?: {
+    readonly remoteAddress?: string | undefined;
+    readonly remotePort?: number | undefined;
     readonly bytesRead: number;
     readonly bytesWritten: number;
     cork(): void;
@@ -102,7 +104,6 @@ export interface KnownOptions {
   readonly sentinelUsername?: string | null;
   readonly sentinelPassword?: string | null;
   readonly sentinelTLS?: object;
-  readonly failoverDetector?: boolean;
   readonly natMap?: unknown;
   readonly keyPrefix?: string;
   readonly autoResendUnfulfilledCommands?: boolean;

@@ -148,9 +148,12 @@ export class RedisConnection {
   }
 
   async close(): Promise<void> {
-    this.servers.unwatch();
     this.silence?.stop();
-    await Promise.all([this.hints.close(), this.own ? closeClient(this.client) : undefined]);
+    await Promise.all([
+      this.servers.unwatch(),
+      this.hints.close(),
+      this.own ? closeClient(this.client) : undefined,
+    ]);
   }
 
   private async begin(): Promise<void> {

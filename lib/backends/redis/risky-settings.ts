@@ -1,8 +1,8 @@
 import { isCluster, knownOptions, type KnownOptions, type RedisClient } from './redis-client.js';
 
 /**
- * Warnings of settings of a client that was handed in by which locks go wrong. By most of them a claim may be carried
- * out long after its caller gave it up: then a lock is held by nobody until its ttl is over.
+ * Warnings of settings of a client that was handed in by which a claim may be carried out long after its caller gave it
+ * up: then a lock is held by nobody until its ttl is over.
  *
  * Most of what a client does late is harmless here. Nothing of ours goes into its offline queue, because nothing is sent
  * while it is not connected. A claim that arrives within a minute of its abandonment is refused. And a step is tied to
@@ -10,10 +10,6 @@ import { isCluster, knownOptions, type KnownOptions, type RedisClient } from './
  * broke, and are sent again after a time without limit, or without anybody who hears the answer.
  */
 export function settingsWarnings(client: RedisClient): Error[] {
-  return [...resendWarnings(client), ...failoverWarnings(client)];
-}
-
-function resendWarnings(client: RedisClient): Error[] {
   const options = connectionOptions(client);
   if (!options || options.autoResendUnfulfilledCommands === false) return [];
   const warnings: Error[] = [];
@@ -31,18 +27,6 @@ function resendWarnings(client: RedisClient): Error[] {
     );
   }
   return warnings;
-}
-
-/** Sentinels let the old primary go on for seconds after they named another one, and cut nobody's connection to it. */
-function failoverWarnings(client: RedisClient): Error[] {
-  const { sentinels, failoverDetector } = knownOptions(client);
-  if (!sentinels || failoverDetector) return [];
-  return [
-    new Error(
-      'The client that was given to redis() has not the setting failoverDetector: after a fail-over it goes on with the old primary for a while, ' +
-        'and renews locks there that the new one gives to others. Set failoverDetector: true, or give redis() the addresses of the Sentinels instead of the client.',
-    ),
-  ];
 }
 
 /** The options of what reconnects; undefined when nothing does. */
