@@ -104,6 +104,7 @@ export interface KnownOptions {
   readonly sentinelUsername?: string | null;
   readonly sentinelPassword?: string | null;
   readonly sentinelTLS?: object;
+  readonly tls?: unknown;
   readonly natMap?: unknown;
   readonly keyPrefix?: string;
   readonly autoResendUnfulfilledCommands?: boolean;
@@ -127,6 +128,11 @@ export function isCluster(client: RedisClient): client is RedisCluster {
 
 export function isSentinelClient(client: RedisClient): boolean {
   return Boolean(knownOptions(client).sentinels);
+}
+
+export function usesTls(client: RedisClient): boolean {
+  const { tls, redisOptions } = knownOptions(client);
+  return Boolean(tls ?? redisOptions?.tls);
 }
 
 /** True when messages can come over the connection that commands go through. */

@@ -7,6 +7,7 @@ import { closeClient, createClient } from './own-client.js';
 import {
   isCluster,
   isSentinelClient,
+  usesTls,
   type RedisClient,
   type RedisNode,
   type RedisOptions,
@@ -65,7 +66,9 @@ export class RedisConnection {
       await connection.begin();
     } catch (error) {
       await connection.close();
-      throw error instanceof BackendError ? error : cannotStart(connection.servers.address, error);
+      throw error instanceof BackendError
+        ? error
+        : cannotStart(connection.servers.address, error, usesTls(client));
     }
     return connection;
   }
