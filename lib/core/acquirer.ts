@@ -17,6 +17,7 @@ import { ttlMsOf, type Terms } from './options.js';
 import { Calls, outcomeOf } from './outcome.js';
 import type { Refusal } from './refusal.js';
 import { Releaser } from './releaser.js';
+import { RollCall } from './roll-call.js';
 import type { ResolvedSettings } from './settings.js';
 
 /** A refused caller waits no longer than this for the keys that it got first to be given back. */
@@ -31,6 +32,8 @@ export class Acquirer implements LeaseHost {
   private readonly debts: Debts;
   private readonly releaser: Releaser;
   private readonly arena: Arena;
+  /** A holder that lost its lease to silence may be at work still: the lockDelay is for that, so nobody opens the key. */
+  private readonly delaysAfterDeath: boolean;
   private state: 'new' | 'open' | 'closed' = 'new';
 
   /** @param service whose scopes these leases open, for re-entry */
@@ -40,6 +43,7 @@ export class Acquirer implements LeaseHost {
     private readonly events: LockEvents,
     private readonly service: object,
   ) {
+    this.delaysAfterDeath = (backend.traits.lockDelayMs ?? 0) > 0;
     const { clock, callTimeoutMs, identity } = settings;
     this.owners = new OwnerMint(identity);
     this.calls = new Calls(clock, callTimeoutMs);
@@ -52,6 +56,7 @@ export class Acquirer implements LeaseHost {
       calls: this.calls,
       callTimeoutMs,
       contenders: new Chain(),
+      rollCall: new RollCall(clock, backend, this.calls),
       abandon: (name, claim) => this.debts.owe(name, claim.ttlMs, () => backend.abandon(claim)),
       waits: (name) => events.observed && events.emit({ type: 'waiting', key: name }),
     };
@@ -76,6 +81,7 @@ export class Acquirer implements LeaseHost {
     this.state = 'closed';
     // from the back, else each would send a claim as it moves up
     for (const contender of this.arena.contenders.toArray().reverse()) contender.close();
+    this.arena.rollCall.stop();
     await Promise.all(this.keeper.all.map((hold) => this.releaser.revoke(hold)));
     this.keeper.stop();
     await outcomeOf(clock, Math.max(0, endMs - clock.now()), () => this.releaser.settled());
@@ -293,6 +299,7 @@ export class Acquirer implements LeaseHost {
       this.events.alert({ type: 'lost', key: hold.name, fence: grant.fence, reason: loss.reason });
     }
     // silence proves nothing: the server may keep it for us still; and it should, for whoever has the handle
-    if (loss?.reason === 'silent' && !hold.handedOver) this.releaser.oweAbandon(hold);
+    if (loss?.reason === 'silent' && !hold.handedOver && !this.delaysAfterDeath)
+      this.releaser.oweAbandon(hold);
   }
 }

@@ -13,6 +13,7 @@ import type { Clock, Timer } from './clock.js';
 import { deadlineOf } from './hold.js';
 import type { Line, LineMember } from './line.js';
 import type { Call, Calls, Failure, Outcome } from './outcome.js';
+import type { Present, RollCall } from './roll-call.js';
 
 /** What a wish for one key came to. */
 export type Verdict =
@@ -32,6 +33,7 @@ export interface Arena {
   readonly callTimeoutMs: number;
   /** All that wait for an answer. */
   readonly contenders: Chain<Contender>;
+  readonly rollCall: RollCall;
   /** Something of that claim may be left on the server. */
   abandon(name: string, claim: Claim): void;
   /** The server said that it has to wait; told once a wish. */
@@ -44,6 +46,8 @@ const FIRST_BACKOFF_MS = 25;
 const LONGEST_BACKOFF_MS = 1_000;
 /** No asking again faster than this without a hint. */
 const SHORTEST_PAUSE_MS = 5;
+/** Who is in the way is asked anew after so many polls, though the roll call shows life at each of them. */
+const POLLS_A_REFRESH = 10;
 
 const RUBBISH: Failure = {
   ok: false,
@@ -55,7 +59,7 @@ const RUBBISH: Failure = {
  * One wish for one key, until it is granted or given up: claim, take a place, and ask again at each hint, at
  * the holder's expiry and at the poll interval. A hint is never trusted; an answer of the server decides.
  */
-export class Contender implements LineMember, Link<Contender>, Call<Grant | Place> {
+export class Contender implements LineMember, Link<Contender>, Call<Grant | Place>, Present {
   failure: Failure | undefined;
   /** In the arena's chain. */
   before: Contender | undefined;
@@ -68,6 +72,7 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
   private beside = false;
   private uncertain = false;
   private place: Place | undefined;
+  private heardAtMs = 0;
   private answered = false;
   private backoffMs = FIRST_BACKOFF_MS;
   private deadlineTimer: Timer | undefined;
@@ -126,6 +131,14 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     if (!this.place || (this.place.busy.ahead ?? 0) === 0) this.attempt();
   }
 
+  get heardOfMs(): number | undefined {
+    return this.place && !this.inFlight && !this.settled ? this.heardAtMs : undefined;
+  }
+
+  seen(atMs: number): void {
+    this.heardAtMs = atMs;
+  }
+
   /** The service is closing. */
   close(): void {
     this.conclude({ kind: 'closed' });
@@ -166,7 +179,7 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     this.deadlineTimer = this.arena.clock.setTimer(() => this.onDeadline(), leftMs);
   }
 
-  private attempt(nowMs = this.arena.clock.now()): void {
+  attempt(nowMs = this.arena.clock.now()): void {
     if (this.settled) return;
     if (this.inFlight) {
       this.hinted = true;
@@ -201,7 +214,8 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     if (this.waitMs === 0) return this.conclude({ kind: 'busy', busy: place.busy });
     if (!this.answered) this.arena.waits(this.name);
     this.answered = true;
-    if (this.arena.clock.now() >= this.deadlineMs) {
+    this.heardAtMs = this.arena.clock.now();
+    if (this.heardAtMs >= this.deadlineMs) {
       this.place = place;
       return this.onDeadline();
     }
@@ -211,7 +225,15 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     place.onHint(() => this.attempt());
     if (this.hinted) return this.attempt();
     const { expiresInMs = Infinity } = place.busy;
-    this.retryIn(Math.max(SHORTEST_PAUSE_MS, Math.min(this.arena.backend.traits.pollMs, expiresInMs + 1)));
+    this.retryIn(Math.max(SHORTEST_PAUSE_MS, Math.min(this.pollMs(), expiresInMs + 1)));
+  }
+
+  /** How long until it asks by itself, without a reason. */
+  private pollMs(): number {
+    const { rollCall, backend } = this.arena;
+    if (!rollCall.isHeld) return backend.traits.pollMs;
+    rollCall.add(this);
+    return POLLS_A_REFRESH * backend.traits.pollMs;
   }
 
   /** From beside the line into it. */
@@ -261,6 +283,7 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
       this.arena.abandon(this.name, this.claim);
     }
     this.arena.contenders.delete(this);
+    if (this.place) this.arena.rollCall.delete(this);
     this.line.leave(this);
     this.done(verdict);
   }

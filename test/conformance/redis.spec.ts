@@ -19,7 +19,7 @@ afterAll(async () => {
 
 describeLockBackend('redis', {
   runner: { describe, it },
-  traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'clocked', wakeUp: 'queue' },
+  traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'clocked', wakeUp: 'queue', stay: true },
   create: () => redis(server.url),
   // what is documented to stay for a while: the last fence, and marks of owners who gave up
   leftovers: async () => (await client.keys('*')).filter((name) => !/:fence$|:gone:/.test(name)),

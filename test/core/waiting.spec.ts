@@ -6,19 +6,8 @@ import { LockTimeoutError } from '../../lib/core/errors.js';
 import type { Lease } from '../../lib/core/lease.js';
 import { Locks } from '../../lib/core/locks.js';
 import { FAULTS } from '../../lib/testing/faulty-backend.js';
+import { deaf } from '../support/deaf.js';
 import { changed, count, PATIENCE_MS, Rig, setUp, type Watched } from '../support/rig.js';
-
-/** A backend that never hints. */
-function deaf(inner: LockBackend): LockBackend {
-  const mute = <T extends object>(answer: T): T => {
-    if (!('onHint' in answer) || !('retry' in answer)) return answer;
-    const retry = answer.retry as () => Promise<object>;
-    return { ...answer, onHint: () => undefined, retry: async () => mute(await retry()) };
-  };
-  return changed(inner, {
-    claim: async (claim: Parameters<LockBackend['claim']>[0]) => mute(await inner.claim(claim)),
-  });
-}
 
 /** Of each key with which somebody has business. */
 function linesOf(locks: Locks): ReadonlyMap<string, unknown> {
@@ -259,6 +248,8 @@ describe('waiting', () => {
     const rig = setUp({
       between: (inner) =>
         changed(inner, {
+          // it asks by itself then
+          stay: undefined as never,
           claim: async (claim) => {
             const answer = await inner.claim(claim);
             if ('fence' in answer) return answer;

@@ -26,6 +26,8 @@ export interface RedisServerPlan {
   readonly settings?: readonly string[];
   /** The lines of its configuration file, which the server itself may rewrite. */
   readonly file?: readonly string[];
+  /** On top of our own. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 async function freePort(): Promise<number> {
@@ -63,6 +65,7 @@ export class RedisServer implements AsyncDisposable {
     readonly port: number,
     private readonly folder: string,
     private readonly settings: readonly string[],
+    private readonly environment: Readonly<Record<string, string>>,
   ) {}
 
   /** @param settings as on the command line of redis-server */
@@ -70,10 +73,11 @@ export class RedisServer implements AsyncDisposable {
     return RedisServer.launch({ settings });
   }
 
-  static async launch({ port, settings = [], file = [] }: RedisServerPlan): Promise<RedisServer> {
+  static async launch(plan: RedisServerPlan): Promise<RedisServer> {
+    const { port, settings = [], file = [], environment = {} } = plan;
     const folder = await mkdtemp(join(tmpdir(), 'interlock-redis-'));
     await writeFile(join(folder, CONFIGURATION), file.map((line) => `${line}\n`).join(''));
-    const server = new RedisServer(port ?? (await freePort()), folder, settings);
+    const server = new RedisServer(port ?? (await freePort()), folder, settings, environment);
     await server.boot();
     return server;
   }
@@ -160,6 +164,7 @@ export class RedisServer implements AsyncDisposable {
     const given = [join(this.folder, CONFIGURATION), ...basics, '--dir', this.folder, ...this.settings];
     const guard = spawn('sh', ['-c', GUARD, program, ...given], {
       cwd: this.folder,
+      env: { ...process.env, ...this.environment },
       stdio: ['pipe', 'pipe', 'ignore'],
     });
     this.guard = guard;

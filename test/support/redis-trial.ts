@@ -24,7 +24,11 @@ export class RedisTrial extends BackendTrial {
   }
 
   static async open(...settings: string[]): Promise<RedisTrial> {
-    const server = await RedisServer.start(...settings);
+    return RedisTrial.over(await RedisServer.start(...settings));
+  }
+
+  /** On a server that was started for it, and ends with it. */
+  static async over(server: RedisServer): Promise<RedisTrial> {
     const admin = new Redis({ port: server.port, retryStrategy: () => 50, maxRetriesPerRequest: null });
     admin.on('error', () => undefined);
     return new RedisTrial(server, admin);

@@ -17,6 +17,7 @@ import { within } from './time-limit.js';
 /** The servers of a cluster. */
 export class ClusterServers implements RedisServers {
   readonly address: string;
+  readonly redirects = true;
   private readonly clientPrefix: string;
   private readonly fences: SlotFences;
   private changed: (() => void) | undefined;
@@ -67,6 +68,11 @@ export class ClusterServers implements RedisServers {
   witnesses(key: string, mode?: LockMode): readonly string[] {
     // an exclusive lock is one key
     return mode === 'exclusive' ? [] : [holdersName(key)];
+  }
+
+  nodeOf(key: string): RedisNode | undefined {
+    const [owner] = this.client.slots[this.slotOf(key)] ?? [];
+    return this.primaries().find((node) => addressOf(node) === owner);
   }
 
   slotOf(key: string): number {

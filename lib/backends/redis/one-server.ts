@@ -12,6 +12,7 @@ import { checkServer } from './start-check.js';
 /** One server at a time: the one at an address, or whichever the Sentinels call the primary. */
 export class OneServer implements RedisServers {
   readonly address: string;
+  readonly redirects = false;
   private readonly outage: OutageReporter;
   private changed: (() => void) | undefined;
   private failover: FailoverWatch | undefined;
@@ -48,6 +49,10 @@ export class OneServer implements RedisServers {
 
   witnesses(): readonly string[] {
     return [];
+  }
+
+  nodeOf(): RedisNode {
+    return this.client;
   }
 
   slotOf(): number {

@@ -1,21 +1,24 @@
 import { BackendError } from '../backend-error.js';
-import type {
-  BackendContext,
-  BackendTraits,
-  Claim,
-  Grant,
-  LockBackend,
-  LockSnapshot,
-  NodeHealth,
-  Place,
-  RenewOutcome,
+import {
+  isGrant,
+  type BackendContext,
+  type BackendTraits,
+  type Claim,
+  type Grant,
+  type LockBackend,
+  type LockSnapshot,
+  type NodeHealth,
+  type Place,
+  type RenewOutcome,
 } from '../lock-backend.js';
 import { HandOff } from './hand-off.js';
 import { lockName, lockOf, lockPattern } from './key-names.js';
-import { keyPrefixOf } from './redis-client.js';
+import { keyPrefixOf, type RedisNode } from './redis-client.js';
 import { RedisConnection, type RedisTarget, type Step } from './redis-connection.js';
 import { RedisUsers } from './redis-users.js';
 import { RedisPlace } from './redis-place.js';
+import { ReplicaAcks, type Confirmation } from './replica-acks.js';
+import { lockSettingsOf, type ResolvedLockSettings } from './redis-settings.js';
 import { readBusy, readSnapshot } from './redis-reply.js';
 import {
   abandonScript,
@@ -25,39 +28,58 @@ import {
   passScript,
   releaseScript,
   renewScript,
+  stayScript,
   type RedisScript,
 } from './redis-script.js';
 
-/** So many leases are renewed in one step; nobody else is served meanwhile, for about half a millisecond. */
-const RENEWAL_BATCH = 250;
+/** So many leases or places are kept in one step; nobody else is served meanwhile, for about half a millisecond. */
+const BATCH = 250;
 /** A claim that arrives after it was abandoned is refused for so long. */
 const ABANDONED_MS = '60000';
 const SCAN_SIZE = '250';
 /** Whoever awaits it goes on when all that is being done now has been done. */
 const END_OF_TURN = Promise.resolve();
 
+/** The connection that a step goes over, and its socket. */
+interface Route {
+  readonly node: RedisNode | undefined;
+  readonly stream: unknown;
+}
+
 /** Locks on one Redis server. Each verb is one script, so one atomic step. */
 export class RedisBackend implements LockBackend {
-  readonly traits: BackendTraits = {
-    name: 'redis',
-    modes: ['exclusive', 'shared', 'permits'],
-    fence: 'clocked',
-    wakeUp: 'queue',
-    pollMs: 300,
-    remote: true,
-  };
+  readonly traits: BackendTraits;
+  /** Behind the kind of a holder or a place; nothing without a lockDelay. */
+  private readonly delay: string;
+  private readonly acks: ReplicaAcks | undefined;
 
   private readonly users = new RedisUsers();
   private opening: Promise<RedisConnection> | undefined;
   private connection: RedisConnection | undefined;
   private handOff: HandOff | undefined;
 
-  constructor(private readonly target: RedisTarget) {}
+  constructor(
+    private readonly target: RedisTarget,
+    private readonly settings: ResolvedLockSettings = lockSettingsOf(),
+  ) {
+    const { lockDelayMs, replicas } = settings;
+    this.acks = replicas > 0 ? new ReplicaAcks(replicas) : undefined;
+    this.delay = lockDelayMs > 0 ? `+${lockDelayMs}` : '';
+    this.traits = {
+      name: 'redis',
+      modes: ['exclusive', 'shared', 'permits'],
+      fence: 'clocked',
+      wakeUp: 'queue',
+      pollMs: 300,
+      remote: true,
+      lockDelayMs,
+    };
+  }
 
   async start(context: BackendContext): Promise<void> {
     this.users.add(context);
     try {
-      this.opening ??= RedisConnection.open(this.target, this.users.asOne(context));
+      this.opening ??= RedisConnection.open(this.target, this.users.asOne(context), this.settings.replicas);
       this.connection = await this.opening;
     } catch (error) {
       this.opening = undefined;
@@ -73,12 +95,12 @@ export class RedisBackend implements LockBackend {
   async abandon(claim: Claim): Promise<void> {
     const { hints } = this.opened;
     hints.forget(claim.owner);
-    const place = `${wishOf(claim, hints.channel)}|${claim.owner}`;
+    const place = `${this.wishOf(claim, hints.channel)}|${claim.owner}`;
     await this.run('abandon', claim, abandonScript, claim.owner, place, ABANDONED_MS);
   }
 
   async renew(grants: readonly Grant[]): Promise<readonly RenewOutcome[]> {
-    const batches = batchesOf(grants, ({ claim }) => this.opened.servers.slotOf(claim.key));
+    const batches = this.batchesOf(grants, ({ claim }) => claim.key);
     const answers = await Promise.allSettled(batches.map((batch) => this.renewBatch(batch)));
     const failure = answers.find((answer) => answer.status === 'rejected');
     if (failure && answers.every((answer) => answer.status === 'rejected')) throw failure.reason;
@@ -89,6 +111,19 @@ export class RedisBackend implements LockBackend {
     }
     // one slot that fails says nothing of the others
     return grants.map((grant) => outcomes.get(grant) ?? 'unknown');
+  }
+
+  async stay(claims: readonly Claim[]): Promise<readonly boolean[]> {
+    const batches = this.batchesOf(claims, ({ key }) => key);
+    const answers = await Promise.allSettled(batches.map((batch) => this.stayBatch(batch)));
+    const ask = new Set<Claim>();
+    for (const [nth, answer] of answers.entries()) {
+      // of those whose servers did not answer, each finds out for himself
+      batches[nth]?.forEach((claim, at) => {
+        if (answer.status === 'rejected' || answer.value[at] !== false) ask.add(claim);
+      });
+    }
+    return claims.map((claim) => ask.has(claim));
   }
 
   async release({ claim }: Grant, lingerMs = 0): Promise<'released' | 'gone'> {
@@ -145,14 +180,27 @@ export class RedisBackend implements LockBackend {
   }
 
   /** @internal One step of a claim. */
-  async ask(claim: Claim, place?: RedisPlace): Promise<Grant | Place> {
+  ask(claim: Claim, place?: RedisPlace): Promise<Grant | Place> {
+    return this.acks ? this.askForCopies(this.acks, claim, place) : this.askOnce(claim, place);
+  }
+
+  /** A grant counts when enough replicas have it. */
+  private async askForCopies(acks: ReplicaAcks, claim: Claim, place?: RedisPlace): Promise<Grant | Place> {
+    const route = this.routeOf(claim.key);
+    const answer = await this.askOnce(claim, place);
+    if (isGrant(answer)) await acks.confirm(this.confirmation(`granted ${claim.key}`, route, claim));
+    return answer;
+  }
+
+  private async askOnce(claim: Claim, place?: RedisPlace): Promise<Grant | Place> {
     if (claim.take > claim.of && claim.mode === 'permits') throw impossible(claim);
     const { key, owner, ttlMs, queue } = claim;
     const connection = this.opened;
     const { hints } = connection;
-    const wish = wishOf(claim, hints.channel);
+    const wish = this.wishOf(claim, hints.channel);
     const given = [lockName(key), connection.servers.fenceName(key), owner, String(ttlMs), wish];
-    if (queue) given.push('1');
+    if (this.delay !== '') given.push(queue ? '1' : '', this.wholeOf(ttlMs));
+    else if (queue) given.push('1');
     const step: Step = { verb: 'claim', key, script: claimScript, keyCount: 2, keysAndArguments: given };
     if (this.handOff?.isFor(claim)) {
       const sentAtMs = connection.clock.now();
@@ -215,6 +263,7 @@ export class RedisBackend implements LockBackend {
     this.handOff = undefined;
     const { servers } = this.opened;
     const given = [lockName(key), servers.fenceName(key), handOff.owner, owner, String(ttlMs), wish];
+    if (this.delay !== '') given.push(this.wholeOf(ttlMs));
     const step: Step = { verb: 'hand on', key, script: passScript, keyCount: 2, keysAndArguments: given };
     return handOff.pass(this.opened.run(step));
   }
@@ -226,20 +275,97 @@ export class RedisBackend implements LockBackend {
     return { claim, fence, sentAtMs };
   }
 
+  /** Where a step on this lock goes now. */
+  private routeOf(key: string): Route {
+    const node = this.opened.servers.nodeOf(key);
+    return { node, stream: node?.stream };
+  }
+
+  private confirmation(what: string, { node, stream }: Route, claim: Claim): Confirmation {
+    const { client, servers } = this.opened;
+    if (!node) {
+      throw new BackendError(
+        `Redis at ${servers.address} ${what}, but by which of its servers is not known, so it does not count.`,
+        'unknown',
+      );
+    }
+    const limitMs = Math.max(1, Math.floor(Math.min(this.settings.replicaTimeoutMs, claim.ttlMs / 5)));
+    if (!servers.redirects) return { what, node, stream, limitMs };
+    const name = keyPrefixOf(client) + lockName(claim.key);
+    return { what, node, stream, limitMs, isHere: () => isHolder(node, name, claim) };
+  }
+
   private async renewBatch(grants: readonly Grant[]): Promise<RenewOutcome[]> {
     this.handOff?.send();
+    const route = this.acks && this.routeOf(grants[0]?.claim.key ?? '');
     const names = grants.map(({ claim }) => lockName(claim.key));
     const { servers } = this.opened;
     names.push(...grants.flatMap(({ claim }) => servers.witnesses(claim.key, claim.mode)));
     const leases = grants.flatMap(({ claim }) => [claim.owner, String(claim.ttlMs)]);
     const reply = await this.opened.run({
       verb: 'renew',
-      key: grants.length === 1 ? (grants[0]?.claim.key ?? '') : `${grants.length} locks`,
+      key: nameOf(grants.map(({ claim }) => claim.key)),
       script: renewScript,
       keyCount: names.length,
       keysAndArguments: [...names, ...leases],
     });
-    return Array.from(String(reply), (digit) => (digit === '1' ? 'renewed' : 'gone'));
+    const outcomes = Array.from(
+      String(reply),
+      (digit) => (digit === '1' ? 'renewed' : 'gone') as RenewOutcome,
+    );
+    return route && this.acks ? this.withCopies(this.acks, route, grants, outcomes) : outcomes;
+  }
+
+  /** A renewal that too few replicas have is not certain: a fail-over would shorten the lease again. */
+  private async withCopies(
+    acks: ReplicaAcks,
+    route: Route,
+    grants: readonly Grant[],
+    outcomes: RenewOutcome[],
+  ): Promise<RenewOutcome[]> {
+    const renewed = grants[outcomes.indexOf('renewed')];
+    if (!renewed) return outcomes;
+    try {
+      const what = `renewed ${nameOf(grants.map(({ claim }) => claim.key))}`;
+      await acks.confirm(this.confirmation(what, route, renewed.claim));
+      return outcomes;
+    } catch {
+      return outcomes.map((outcome) => (outcome === 'gone' ? 'gone' : 'unknown'));
+    }
+  }
+
+  /** What one step can do: of one slot, and not too much. */
+  private batchesOf<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
+    const { servers } = this.opened;
+    const batches: T[][] = [];
+    const open = new Map<number, T[]>();
+    for (const item of items) {
+      const slot = servers.slotOf(keyOf(item));
+      let batch = open.get(slot);
+      if (!batch || batch.length === BATCH) {
+        batch = [];
+        batches.push(batch);
+        open.set(slot, batch);
+      }
+      batch.push(item);
+    }
+    return batches;
+  }
+
+  private async stayBatch(claims: readonly Claim[]): Promise<boolean[]> {
+    this.handOff?.send();
+    const { hints, servers } = this.opened;
+    const names = claims.map(({ key }) => lockName(key));
+    names.push(...claims.flatMap(({ key, mode }) => servers.witnesses(key, mode)));
+    const places = claims.map((claim) => `${this.wishOf(claim, hints.channel)}|${claim.owner}`);
+    const reply = await this.opened.run({
+      verb: 'keep the place in the line of',
+      key: nameOf(claims.map(({ key }) => key)),
+      script: stayScript,
+      keyCount: names.length,
+      keysAndArguments: [...names, ...places],
+    });
+    return Array.from(String(reply), (digit) => digit === '1');
   }
 
   private run(
@@ -260,6 +386,18 @@ export class RedisBackend implements LockBackend {
     });
   }
 
+  /** What the scripts take for mode, take and of, and for whom to tell. */
+  private wishOf({ mode, take, of }: Claim, channel: string): string {
+    const { delay } = this;
+    if (mode === 'exclusive') return `e${delay}|${channel}`;
+    return mode === 'shared' ? `s${delay}|${channel}` : `p,${take},${of}${delay}|${channel}`;
+  }
+
+  /** For how long the server keeps a lease and the lockDelay behind it. */
+  private wholeOf(ttlMs: number): string {
+    return String(ttlMs + this.settings.lockDelayMs);
+  }
+
   private get opened(): RedisConnection {
     if (this.connection) return this.connection;
     throw new BackendError(
@@ -269,21 +407,15 @@ export class RedisBackend implements LockBackend {
   }
 }
 
-/** Leases that one step can renew: of one slot, and not too many. */
-function batchesOf(grants: readonly Grant[], slotOf: (grant: Grant) => number): Grant[][] {
-  const batches: Grant[][] = [];
-  const open = new Map<number, Grant[]>();
-  for (const grant of grants) {
-    const slot = slotOf(grant);
-    let batch = open.get(slot);
-    if (!batch || batch.length === RENEWAL_BATCH) {
-      batch = [];
-      batches.push(batch);
-      open.set(slot, batch);
-    }
-    batch.push(grant);
-  }
-  return batches;
+/** Whether that server has the lock of this owner. */
+async function isHolder(node: RedisNode, name: string, { mode, owner }: Claim): Promise<boolean> {
+  if (mode === 'exclusive') return String(await node.call('GET', name)).startsWith(`${owner}|`);
+  return Number(await node.call('HEXISTS', `${name}:group`, owner)) === 1;
+}
+
+/** Of the locks of a batch, for people. */
+function nameOf(keys: readonly string[]): string {
+  return keys.length === 1 ? (keys[0] ?? '') : `${keys.length} locks`;
 }
 
 /** Of a release, or of one that was part of a hand-off: the fence of the next owner says that it was released. */
@@ -293,12 +425,6 @@ function releaseOutcome(reply: unknown): 'released' | 'gone' {
 
 function isDenied(error: unknown): boolean {
   return error instanceof BackendError && error.certainty === 'denied';
-}
-
-/** What the scripts take for mode, take and of, and for whom to tell. */
-function wishOf({ mode, take, of }: Claim, channel: string): string {
-  if (mode === 'exclusive') return `e|${channel}`;
-  return mode === 'shared' ? `s|${channel}` : `p,${take},${of}|${channel}`;
 }
 
 function abandoned({ key, owner }: Claim): BackendError {

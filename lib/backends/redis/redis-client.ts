@@ -1,3 +1,5 @@
+import type { RedisLockSettings } from './redis-settings.js';
+
 /** What is needed of any client of ioredis, version 5 or 6, of one server or of a cluster. */
 interface Commands {
   readonly status: string;
@@ -51,6 +53,8 @@ export interface RedisNode extends Commands {
 /** A `Cluster` of ioredis: a connection for each node that is used. */
 export interface RedisCluster extends Commands {
   readonly isCluster: boolean;
+  /** The addresses of the servers of each slot, the primary first. */
+  readonly slots: readonly (readonly string[])[];
   nodes(role?: 'all' | 'master' | 'slave'): RedisNode[];
   on(event: 'ready' | 'close' | 'end' | 'refresh', listener: () => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
@@ -69,8 +73,8 @@ export type RedisClient = RedisNode | RedisCluster;
 /** Where a server of a cluster is: its address, or a URL. */
 export type RedisAddress = string | { readonly host?: string; readonly port?: number };
 
-/** Where the server is. Anything else that ioredis understands is passed on to it. */
-export interface RedisOptions {
+/** Where the server is, and what locks on it mean. Anything else that ioredis understands is passed on to it. */
+export interface RedisOptions extends RedisLockSettings {
   readonly host?: string;
   readonly port?: number;
   /** A Unix socket, in place of host and port. */

@@ -14,6 +14,7 @@ import {
 } from './redis-client.js';
 import { cannotStart, isDemoted, isMissingScript, NotSent, redisError } from './redis-error.js';
 import { RedisHints } from './redis-hints.js';
+import { assertReplicated } from './replica-acks.js';
 import type { RedisScript } from './redis-script.js';
 import type { RedisServers } from './redis-servers.js';
 import { settingsWarnings } from './risky-settings.js';
@@ -58,12 +59,16 @@ export class RedisConnection {
   }
 
   /** Connects, checks the servers, and teaches them the scripts. Leaves nothing open when it fails. */
-  static async open(target: RedisTarget, context: BackendContext): Promise<RedisConnection> {
+  static async open(
+    target: RedisTarget,
+    context: BackendContext,
+    replicas: number,
+  ): Promise<RedisConnection> {
     const own = !('client' in target);
     const client = own ? await createClient(target.url, target.options) : target.client;
     const connection = new RedisConnection(client, context, own);
     try {
-      await connection.begin();
+      await connection.begin(replicas);
     } catch (error) {
       await connection.close();
       throw error instanceof BackendError
@@ -159,10 +164,12 @@ export class RedisConnection {
     ]);
   }
 
-  private async begin(): Promise<void> {
+  private async begin(replicas: number): Promise<void> {
     const { client, context, own, servers } = this;
     await this.inTime(this.connect());
     const warnings = await this.inTime(servers.check());
+    if (replicas > 0)
+      await this.inTime(Promise.all(servers.primaries().map((node) => assertReplicated(node, replicas))));
     for (const warning of [...warnings, ...(own ? [] : settingsWarnings(client))]) context.report(warning);
     await this.inTime(this.hints.open(servers.ear(this.hints)));
     servers.watch(() => {

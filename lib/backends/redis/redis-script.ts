@@ -5,6 +5,7 @@ import { scripts } from './scripts.generated.js';
 const pieces = new Map<string, string>([
   ['state', scripts.state],
   ['fence', scripts.fence],
+  ['mine', scripts.mine],
   ['give-back', scripts.giveBack],
 ]);
 
@@ -36,6 +37,7 @@ export const claimScript = new RedisScript(scripts.claim);
 export const releaseScript = new RedisScript(scripts.release);
 export const passScript = new RedisScript(scripts.pass);
 export const renewScript = new RedisScript(scripts.renew);
+export const stayScript = new RedisScript(scripts.stay);
 export const abandonScript = new RedisScript(scripts.abandon);
 export const evictScript = new RedisScript(scripts.evict);
 export const inspectScript = new RedisScript(scripts.inspect);
@@ -49,6 +51,7 @@ export const allScripts: readonly RedisScript[] = [
   releaseScript,
   passScript,
   renewScript,
+  stayScript,
   abandonScript,
   evictScript,
   inspectScript,

@@ -18,6 +18,10 @@ export interface RedisServers {
    * first one is missed, and find nothing.
    */
   witnesses(key: string, mode?: LockMode): readonly string[];
+  /** The connection over which a step on this lock goes; undefined when it is not known. */
+  nodeOf(key: string): RedisNode | undefined;
+  /** Whether a server may pass a step on to another one. */
+  readonly redirects: boolean;
   /** Steps on locks of different slots cannot be one script. */
   slotOf(key: string): number;
   /** Calls `changed` when a connection to a primary was lost and found again, or another server is primary. */
