@@ -84,17 +84,21 @@ export class Caller {
     const outcome = { value: this.random.next(), fails: this.random.chance(0.3) };
     let bodyEndedAtMs: number | undefined;
     const body = async (lease: Lease): Promise<object> => {
+      this.process.calling--;
       const holding = this.enter(lease, wish);
       await this.work(holding);
       if (this.random.chance(0.15)) await this.reenter(wish, lease);
       holding.end();
+      this.process.calling++;
       bodyEndedAtMs = host.awakeMs;
       if (outcome.fails) throw outcome;
       return outcome;
     };
+    this.process.calling++;
     const came = await this.waiting(wish, () =>
       locks.using(wish.keys, wish.options, body).catch((error: unknown) => error),
     );
+    this.process.calling--;
     if (bodyEndedAtMs === undefined) {
       if (!(came instanceof LockError)) this.world.complain(`I8: using came to ${String(came)}`);
       return;
@@ -224,6 +228,7 @@ export class Caller {
   /** The value; undefined when it failed in the way in which it may. */
   private async timely<T>(what: string, limitMs: number, call: () => Promise<T>): Promise<T | undefined> {
     const startMs = this.process.host.awakeMs;
+    this.process.calling++;
     try {
       return await call();
     } catch (error) {
@@ -232,6 +237,7 @@ export class Caller {
       this.world.trace(`${this.process.name}: ${what} came to ${String(error)}`);
       return undefined;
     } finally {
+      this.process.calling--;
       this.checkTook(what, startMs, limitMs);
     }
   }

@@ -40,7 +40,7 @@ export class Holding {
 
   /** Reads off until when the lease is believed in, as things are now. */
   look(): void {
-    if (this.isOver) return;
+    if (this.isOver || this.isUnwatched) return;
     const { time, rate } = this.host;
     const leftMs = this.lease.expiresInMs;
     if (leftMs > 0) this.untilMs = time.nowMs + leftMs / rate;
@@ -53,6 +53,19 @@ export class Holding {
     this.look();
     this.endedAtMs = this.host.time.nowMs;
     this.untilMs = Math.min(this.untilMs, this.endedAtMs);
+  }
+
+  /** The process was killed. */
+  die(): void {
+    if (this.isOver) return;
+    this.endedAtMs = this.host.time.nowMs;
+    this.untilMs = Math.min(this.untilMs, this.endedAtMs);
+  }
+
+  /** Past its deadline, nobody must look: whoever looks is told, and it has to be told by itself. */
+  private get isUnwatched(): boolean {
+    const { nowMs } = this.host.time;
+    return nowMs > this.fromMs && nowMs >= this.untilMs && nowMs >= this.provenUntilMs;
   }
 
   private onTold(): void {

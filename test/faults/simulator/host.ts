@@ -1,11 +1,12 @@
 import type { Clock, Timer } from '../../../lib/core/clock.js';
 import type { Random } from './random.js';
-import type { VirtualTime } from './virtual-time.js';
+import type { Planned, VirtualTime } from './virtual-time.js';
 
 /** Timers of Node fire a little late. */
 const LATENESS_MS = 0.5;
 
 class HostTimer implements Timer {
+  planned: Planned | undefined;
   private over = false;
 
   /** @param dueMs by the host's monotonic clock */
@@ -19,6 +20,7 @@ class HostTimer implements Timer {
 
   clear(): void {
     this.over = true;
+    if (this.planned) this.planned.isOff = true;
     this.timers.delete(this);
   }
 
@@ -128,7 +130,7 @@ export class Host implements Clock {
 
   private arm(timer: HostTimer, lateMs: number): void {
     const leftMs = Math.max(0, timer.dueMs - this.monotonicMs());
-    this.time.after(leftMs / this.rate + lateMs, () => this.ring(timer));
+    timer.planned = this.time.after(leftMs / this.rate + lateMs, () => this.ring(timer));
   }
 
   private ring(timer: HostTimer): void {

@@ -56,8 +56,8 @@ export function planOf(seed: number): Plan {
   for (let skipped = 0; skipped < 4; skipped++) random.next();
   const isRough = random.chance(0.65);
   const server = random.chance(0.75) ? 'plain' : 'memory';
-  const forMs = isRough ? random.whole(900, 2_400) : random.whole(300, 1_200);
-  const hasCalm = isRough && random.chance(0.35);
+  const forMs = isRough ? random.whole(300, 1_200) : random.whole(200, 700);
+  const hasCalm = isRough && random.chance(0.12);
   return {
     seed,
     server,

@@ -16,6 +16,8 @@ export class Process {
   readonly holdings: Holding[] = [];
   /** A clean-up was given up: the ttl does it. */
   gaveUp = false;
+  /** Calls of the library that have not returned. */
+  calling = 0;
   stopped: Promise<void> | undefined;
   stoppedAtMs: number | undefined;
   private believed: Holding[] = [];

@@ -1,10 +1,13 @@
 /** Taken before a test can replace it by a fake one. */
 const immediately = setImmediate;
 
-interface Planned {
+/** Something that will happen. */
+export interface Planned {
   readonly atMs: number;
   readonly order: number;
   readonly run: () => void;
+  /** It will not happen after all. */
+  isOff: boolean;
 }
 
 /**
@@ -20,13 +23,14 @@ export class VirtualTime {
   private order = 0;
   private readonly onceSettled: (() => void)[] = [];
 
-  at(atMs: number, run: () => void): void {
-    const planned = { atMs: Math.max(atMs, this.nowMs), order: this.order++, run };
+  at(atMs: number, run: () => void): Planned {
+    const planned = { atMs: Math.max(atMs, this.nowMs), order: this.order++, run, isOff: false };
     this.rise(this.heap.push(planned) - 1, planned);
+    return planned;
   }
 
-  after(delayMs: number, run: () => void): void {
-    this.at(this.nowMs + delayMs, run);
+  after(delayMs: number, run: () => void): Planned {
+    return this.at(this.nowMs + delayMs, run);
   }
 
   /** Calls back when all that follows from the present step by promises has run, at the same time. */
@@ -57,10 +61,12 @@ export class VirtualTime {
 
   private take(): Planned | undefined {
     const { heap } = this;
-    const first = heap[0];
-    const last = heap.pop();
-    if (last && heap.length > 0) this.sink(last);
-    return first;
+    for (;;) {
+      const first = heap[0];
+      const last = heap.pop();
+      if (last && heap.length > 0) this.sink(last);
+      if (!first?.isOff) return first;
+    }
   }
 
   private rise(index: number, planned: Planned): void {

@@ -284,7 +284,7 @@ export class World implements Audience {
     // whoever adopts a lease, or forgets that he gave it away, has no hold of his own
     if (!proof || this.handedOver.has(`${key} ${fence}`)) return;
     const expiresAtMs = proof.sentAtMs + (proof.untilMs - proof.sentAtMs) / this.serverHost.rate;
-    const endsAtMs = Math.min(holding.endedAtMs ?? Infinity, expiresAtMs, takenAtMs);
+    const endsAtMs = Math.min(holding.endedAtMs ?? holding.toldAtMs ?? Infinity, expiresAtMs, takenAtMs);
     const { calledAtMs: inv, fromMs: ret, host } = holding;
     ofKey.push({ owner: host.name, fence, inv, ret, endsAtMs });
   }
@@ -318,7 +318,10 @@ export class World implements Audience {
         const name = `${plain(claim.key)} ${fence}`;
         if (!claim.owner.startsWith(`${process.name}~`) || this.handedOver.has(name)) continue;
         const isKnown = process.holdings.some(
-          ({ lease, isOver }) => !isOver && lease.fences.get(plain(claim.key)) === fence,
+          ({ lease, isOver, endedAtMs }) =>
+            // of several keys, those that were not lost stay until the release
+            (!isOver || (lease.keys.length > 1 && endedAtMs === undefined)) &&
+            lease.fences.get(plain(claim.key)) === fence,
         );
         if (!isKnown) this.complain(`I5: nobody in ${process.name} knows of ${name} on the server`);
       }
@@ -383,7 +386,7 @@ export class World implements Audience {
   private kill(process: Process): void {
     if (this.alive.length < 2) return;
     process.host.kill();
-    for (const holding of process.holdings) holding.end();
+    for (const holding of process.holdings) holding.die();
   }
 
   private stopEarly(process: Process): void {
@@ -429,8 +432,8 @@ export class World implements Audience {
   }
 }
 
-function isIdle({ host, wire, locks, gaveUp }: Process): boolean {
-  if (!host.isAwake || gaveUp || wire.open + wire.underway > 0) return false;
+function isIdle({ host, wire, locks, gaveUp, calling }: Process): boolean {
+  if (!host.isAwake || gaveUp || calling + wire.open + wire.underway > 0) return false;
   const { waiting, owed } = locks.gauges;
   return waiting + owed === 0;
 }
