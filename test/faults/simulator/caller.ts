@@ -2,6 +2,7 @@ import { LockError, LockTimeoutError } from '../../../lib/core/errors.js';
 import type { Lease } from '../../../lib/core/lease.js';
 import type { GuardOptions } from '../../../lib/core/options.js';
 import { EXCLUSIVE, type Share } from '../judges/share.js';
+import type { Host } from './host.js';
 import type { Holding } from './holding.js';
 import type { Plan } from './plan.js';
 import type { Process } from './process.js';
@@ -18,9 +19,9 @@ export interface Audience {
   /** The highest fence that somebody was told of. */
   newestFence(key: string): bigint;
   acquired(holding: Holding): void;
-  /** Somebody waits for that key, until `waitEnds` is called with the same subject. */
-  waitBegins(key: string, subject: object): void;
-  waitEnds(key: string, subject: object, timedOut: boolean): void;
+  /** Somebody waits for that key, until `waitEnds` is called with the same caller. */
+  waitBegins(key: string, caller: Caller): void;
+  waitEnds(key: string, caller: Caller, timedOut: boolean): void;
   /** Hands a lease over to another process. */
   post(holding: Holding, from: Process): void;
   complain(problem: string): void;
@@ -46,6 +47,10 @@ export class Caller {
     private readonly plan: Plan,
     private readonly world: Audience,
   ) {}
+
+  get host(): Host {
+    return this.process.host;
+  }
 
   /** Until that real time. */
   async run(untilMs: number): Promise<void> {

@@ -3,6 +3,9 @@ import type { Share } from '../judges/share.js';
 import type { Host } from './host.js';
 import type { Proof } from './wire.js';
 
+/** So long after a leap of the clock, timers from before it may still be late. */
+const LATE_TIMERS_MS = 1_000;
+
 /** One lease in the hands of a caller, and until when he believes in it. Times are real ones. */
 export class Holding {
   readonly fromMs: number;
@@ -92,6 +95,6 @@ export class Holding {
   /** Whoever was stopped at the time is told when it goes on; a clock that leaps does not take its timers along. */
   private get wasDisturbed(): boolean {
     const { thawedAtMs, leaptAtMs } = this.host;
-    return thawedAtMs >= this.provenUntilMs - 1 || leaptAtMs >= this.calledAtMs;
+    return thawedAtMs >= this.provenUntilMs - 1 || leaptAtMs >= this.calledAtMs - LATE_TIMERS_MS;
   }
 }

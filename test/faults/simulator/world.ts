@@ -58,7 +58,7 @@ export class World implements Audience {
   /** When a lease was taken away on the server, by key and fence. */
   private readonly takenAtMs = new Map<string, number>();
   private readonly handedOver = new Set<string>();
-  private readonly waiting = new Map<string, Map<object, number>>();
+  private readonly waiting = new Map<string, Map<Caller, number>>();
   private wasWiped = false;
   private isOver = false;
 
@@ -106,14 +106,14 @@ export class World implements Audience {
     }
   }
 
-  waitBegins(key: string, subject: object): void {
-    const waiting = this.waiting.get(key) ?? new Map<object, number>();
-    this.waiting.set(key, waiting.set(subject, this.time.nowMs));
+  waitBegins(key: string, caller: Caller): void {
+    const waiting = this.waiting.get(key) ?? new Map<Caller, number>();
+    this.waiting.set(key, waiting.set(caller, this.time.nowMs));
   }
 
-  waitEnds(key: string, subject: object, timedOut: boolean): void {
+  waitEnds(key: string, caller: Caller, timedOut: boolean): void {
     if (timedOut && this.server) this.checkPrompt(key, this.server.freeForMs(`sim:${key}`));
-    this.waiting.get(key)?.delete(subject);
+    this.waiting.get(key)?.delete(caller);
   }
 
   post(holding: Holding, from: Process): void {
@@ -292,12 +292,13 @@ export class World implements Audience {
   /** While somebody waited, and nothing was wrong any more, the key was free for longer than it takes. */
   private checkPrompt(name: string, freeForMs: number): void {
     const key = plain(name);
-    const waiting = this.waiting.get(key);
-    if (freeForMs <= 0 || !waiting || waiting.size === 0) return;
+    const waiting = [...(this.waiting.get(key) ?? [])].filter(([{ host }]) => host.isAwake);
+    if (freeForMs <= 0 || waiting.length === 0) return;
+    const waitingSinceMs = Math.min(...waiting.map(([, sinceMs]) => sinceMs));
     const { weather, pollMs, calmAtMs, callTimeoutMs } = this.plan;
     const { nowMs } = this.time;
     const recoveryMs = calmAtMs === 0 ? 0 : callTimeoutMs + LONGEST_BACKOFF_MS + 3 * pollMs + 400;
-    const sinceMs = Math.max(nowMs - freeForMs, Math.min(...waiting.values()), calmAtMs + recoveryMs);
+    const sinceMs = Math.max(nowMs - freeForMs, waitingSinceMs, calmAtMs + recoveryMs);
     const limitMs = PROMPT_MS + 6 * weather.mostMs + (weather.lostHints > 0 ? pollMs + 10 : 0);
     if (nowMs - sinceMs > limitMs) {
       this.complain(`I4: ${key} was free for ${Math.round(nowMs - sinceMs)} ms while somebody waited, instead of ${Math.round(limitMs)} ms`);
