@@ -131,7 +131,8 @@ export class Acquirer implements LeaseHost {
     if (isOver || this.state === 'closed') return undefined;
     const holds = parts.map(({ name, grant }) => {
       this.lineOf(grant.claim.key).granted();
-      return this.hold(name, { ...grant, sentAtMs }, terms, false, sentAtMs);
+      // the handle does not tell whether a claim of that owner is still on its way
+      return this.hold(name, { ...grant, sentAtMs }, terms, true, sentAtMs);
     });
     return new HeldLease(this, holds as [Hold, ...Hold[]]);
   }

@@ -15,7 +15,8 @@ import type {
 import type { Host } from './host.js';
 
 /** What the server gets wrong on purpose. */
-export type ServerFlaw = 'release without compare' | 'claim forgets its owner' | 'no mark of the abandoned';
+export type ServerFlaw =
+  'release without compare' | 'claim forgets its owner' | 'no mark of the abandoned' | 'renew revives';
 
 export interface Holder {
   readonly claim: Claim;
@@ -133,11 +134,14 @@ export class LockServer {
     this.changed(key);
   }
 
-  renew({ claim }: Grant): RenewOutcome {
+  renew({ claim, fence }: Grant): RenewOutcome {
     const own = this.held(claim);
-    if (!own) return 'gone';
-    own.endsAtMs = this.host.now() + claim.ttlMs;
-    return 'renewed';
+    const endsAtMs = this.host.now() + claim.ttlMs;
+    if (own) own.endsAtMs = endsAtMs;
+    const key = this.at(claim.key);
+    const revives = !own && this.flaw === 'renew revives' && key.holders.length === 0;
+    if (revives) key.holders.push({ claim, fence, endsAtMs, released: false });
+    return own || revives ? 'renewed' : 'gone';
   }
 
   release({ claim }: Grant, lingerMs: number): 'released' | 'gone' {

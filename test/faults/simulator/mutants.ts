@@ -55,24 +55,17 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'no clean-up after a time-out',
     patches: [{ file: 'core/debts.ts', find: 'if (this.closed) return;\n    const debt', replace: 'return;\n    const debt' }],
   },
+  { name: 'no re-check after the wait', flaws: { wire: 'listens after the try' } },
   {
-    name: 'no re-check after the wait',
+    name: 'a hint during a call is forgotten',
     patches: [
-      {
-        file: 'core/contender.ts',
-        find: 'if (this.hinted) return this.attempt();',
-        replace: '',
-      },
-      {
-        file: 'core/contender.ts',
-        find: 'place.onHint(() => this.attempt());',
-        replace: 'setImmediate(() => setImmediate(() => setImmediate(() => place.onHint(() => this.attempt()))));',
-      },
+      { file: 'core/contender.ts', find: 'if (this.hinted) return this.attempt();', replace: '' },
     ],
   },
   {
     name: 'renewal not settled before release',
     patches: [{ file: 'core/releaser.ts', find: 'if (hold.renewal) await hold.renewal;', replace: '' }],
+    flaws: { server: 'renew revives' },
   },
   {
     name: 'release error masks the result',
@@ -91,7 +84,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'an abort in flight is forgotten',
+    name: 'what was in flight at an abort is forgotten',
     patches: [
       {
         file: 'core/contender.ts',
@@ -102,9 +95,14 @@ export const MUTANTS: readonly Mutant[] = [
   },
 ];
 
+/** What looks like a mutant and is none: the core makes up for it, so nothing may be found. */
+export const HARMLESS: readonly Mutant[] = [
+  { name: 'a server whose renewals revive', flaws: { server: 'renew revives' } },
+];
+
 /** Takes effect for what is loaded from here on. */
 export async function plant(name: string): Promise<Flaws> {
-  const mutant = MUTANTS.find((candidate) => candidate.name === name);
+  const mutant = [...MUTANTS, ...HARMLESS].find((candidate) => candidate.name === name);
   if (!mutant) throw new Error(`There is no mutant "${name}".`);
   if (mutant.patches) {
     register(new URL('patching-hooks.mjs', import.meta.url), { data: mutant.patches });

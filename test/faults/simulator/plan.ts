@@ -98,6 +98,7 @@ function weatherOf(random: Random, isRough: boolean): Weather {
     lostReplies: now(0.4, 0.02, 0.1),
     strays: now(0.4, 0.02, 0.08),
     strayMs: random.pick([100, 500, 1_500]),
+    connections: random.pick([1, 1, 2]),
     refusals: now(0.3, 0.02, 0.15),
     lostHints: random.chance(0.15) ? random.pick([0.3, 1]) : 0,
     needlessHints: random.chance(0.15) ? 0.2 : 0,

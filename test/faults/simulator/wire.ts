@@ -29,12 +29,14 @@ export interface Weather {
   readonly refusals: number;
   readonly lostHints: number;
   readonly needlessHints: number;
+  /** Requests overtake one another on different ones. */
+  readonly connections: number;
   /** The process is stopped between reading the clock and sending. */
   readonly stopsAtSend: number;
 }
 
-/** What the core gets wrong on purpose where it hands a call to its backend. */
-export type WireFlaw = 'deadline from the reply' | 'hints only';
+/** What the client of the server gets wrong on purpose. */
+export type WireFlaw = 'deadline from the reply' | 'hints only' | 'listens after the try';
 
 /** When a lease was asked for by the requests that came through; real time. */
 export interface Proof {
@@ -60,7 +62,7 @@ export class Wire implements LockBackend {
   private context: BackendContext | undefined;
   private readonly pending = new Set<Pending>();
   private readonly places = new Map<string, { wake: () => void; heard: boolean }>();
-  private lastRequestMs = 0;
+  private readonly lastRequestMs: number[] = [];
   private lastReplyMs = 0;
   private connection = 0;
 
@@ -74,6 +76,7 @@ export class Wire implements LockBackend {
     /** By key and fence; of all wires together. */
     private readonly proofs: Map<string, Proof>,
     private readonly flaw: WireFlaw | undefined,
+    private readonly complain: (problem: string) => void,
     private readonly trace: ((line: string) => void) | undefined,
   ) {
     this.traits = { ...inner.traits, remote: true };
@@ -163,10 +166,16 @@ export class Wire implements LockBackend {
       this.prove(answer, reallySentAtMs);
       return { ...answer, sentAtMs: this.flaw === 'deadline from the reply' ? this.client.now() : sentAtMs };
     }
+    if (answer.busy.holder === claim.owner) this.complain(`I5: ${nameOf(claim)} waits for itself`);
     return this.place(claim, answer);
   }
 
-  private place(claim: Claim, { busy: { expiresInMs, ...busy }, retry }: Place): Place {
+  private place(claim: Claim, { busy: { expiresInMs, ...busy }, retry, onHint }: Place): Place {
+    if (this.flaw === 'listens after the try') {
+      this.time.after(this.delayMs(), () =>
+        this.server.receive(() => onHint(() => this.push(() => this.wake(claim.owner)))),
+      );
+    }
     return {
       busy: expiresInMs === undefined || this.flaw === 'hints only' ? busy : { ...busy, expiresInMs },
       onHint: (wake) => {
@@ -186,7 +195,9 @@ export class Wire implements LockBackend {
     const place = this.places.get(claim.owner);
     if (place) place.heard = false;
     else this.places.set(claim.owner, { wake: () => undefined, heard: false });
-    answer.onHint(() => this.push(() => this.wake(claim.owner)));
+    if (this.flaw !== 'listens after the try') {
+      answer.onHint(() => this.push(() => this.wake(claim.owner)));
+    }
     return answer;
   }
 
@@ -250,8 +261,10 @@ export class Wire implements LockBackend {
     // whoever was stopped sends when it goes on
     const leavesAtMs = this.client.isAwake ? nowMs : this.client.thawsAtMs;
     if (isStray) return leavesAtMs + this.random.next() * this.weather.strayMs;
-    this.lastRequestMs = Math.max(this.lastRequestMs, leavesAtMs + this.delayMs());
-    return this.lastRequestMs;
+    const connection = this.weather.connections > 1 ? this.random.whole(1, this.weather.connections) : 1;
+    const arrivesAtMs = Math.max(this.lastRequestMs[connection] ?? 0, leavesAtMs + this.delayMs());
+    this.lastRequestMs[connection] = arrivesAtMs;
+    return arrivesAtMs;
   }
 
   private reply(message: () => void): void {

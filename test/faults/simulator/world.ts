@@ -72,7 +72,7 @@ export class World implements Audience {
     this.resource = new Resource(this.time, this.random);
     this.serverHost = this.host('server');
     if (this.plan.server === 'plain') {
-      this.server = new LockServer(this.serverHost, this.plan.pollMs, flaws.server);
+      this.server = new LockServer(this.serverHost, this.plan.pollMs, this.serverFlaw);
       this.server.onGrant = (key, freeForMs) => this.checkPrompt(key, freeForMs);
     } else {
       this.memoryServer = new MemoryServer({ clock: this.serverHost });
@@ -153,6 +153,12 @@ export class World implements Audience {
     await this.until('all callers have come to an end', () => this.callersAreDone);
     await this.shutDown();
     this.judge();
+  }
+
+  /** A server may revive what is renewed, as long as no renewal is under way when it is released: in fair weather. */
+  private get serverFlaw(): ServerFlaw | undefined {
+    const { server } = this.flaws;
+    return server === 'renew revives' && this.plan.calmAtMs > 0 ? undefined : server;
   }
 
   private get callersAreDone(): boolean {
@@ -354,7 +360,7 @@ export class World implements Audience {
       };
     some(troubles.freezes, 700, named('freeze', ({ host }, forMs) => host.freeze(forMs)));
     some(troubles.suspensions, 700, named('suspend', ({ host }, forMs) => host.suspend(forMs)));
-    some(troubles.leaps, 900, named('leap', ({ host }, byMs) => host.leap(byMs)));
+    some(troubles.leaps, 900, named('leap', ({ host }, byMs) => host.leap(this.flaws.wallClock ? -byMs : byMs)));
     some(troubles.cuts, 600, named('cut', ({ wire }, forMs) => wire.swallow(forMs)));
     some(troubles.breaks, 200, named('break', ({ wire }, forMs) => wire.breakOff(forMs)));
     some(troubles.serverFreezes, 500, named('server freezes', (_, forMs) => this.serverHost.freeze(forMs)));
@@ -413,7 +419,9 @@ export class World implements Audience {
     const { weather } = this.plan;
     const trace = this.traces ? (line: string): void => this.trace(line) : undefined;
     const { time, random, serverHost, proofs, flaws } = this;
-    const wire = new Wire(time, random, host, serverHost, this.backend(), weather, proofs, flaws.wire, trace);
+    const complain = (problem: string): void => this.complain(problem);
+    const inner = this.backend();
+    const wire = new Wire(time, random, host, serverHost, inner, weather, proofs, flaws.wire, complain, trace);
     return new Process(host, wire, proofs, this.plan);
   }
 
