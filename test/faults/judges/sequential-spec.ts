@@ -33,7 +33,9 @@ export function reentrant(max: number): SequentialSpec<Entered> {
     step(state, { f, owner }) {
       const { count } = state;
       if (f === 'acquire') {
-        return count < max && (count === 0 || state.owner === owner) ? { owner, count: count + 1 } : undefined;
+        return count < max && (count === 0 || state.owner === owner)
+          ? { owner, count: count + 1 }
+          : undefined;
       }
       if (count === 0 || state.owner !== owner) return undefined;
       return count === 1 || f === 'expire' ? free : { owner, count: count - 1 };

@@ -31,7 +31,7 @@ export interface Audience {
 interface Wish {
   readonly keys: readonly [string, ...string[]];
   readonly share: Share;
-  readonly options: GuardOptions & { readonly wait: number };
+  readonly options: GuardOptions & { readonly ttl: number; readonly wait: number };
 }
 
 /** Somebody in a process who wants locks again and again, in all the ways that there are. */
@@ -86,17 +86,18 @@ export class Caller {
   private async useOnce(): Promise<void> {
     const wish = this.wish();
     const { locks, host } = this.process;
-    const outcome = { value: this.random.next(), fails: this.random.chance(0.3) };
+    const outcome = new Error('what the body came to');
+    const fails = this.random.chance(0.3);
     let bodyEndedAtMs: number | undefined;
     const body = async (lease: Lease): Promise<object> => {
       this.process.calling--;
       const holding = this.enter(lease, wish);
-      await this.work(holding);
+      await this.work(holding, wish);
       if (this.random.chance(0.15)) await this.reenter(wish, lease);
       holding.end();
       this.process.calling++;
       bodyEndedAtMs = host.awakeMs;
-      if (outcome.fails) throw outcome;
+      if (fails) throw outcome;
       return outcome;
     };
     this.process.calling++;
@@ -130,7 +131,7 @@ export class Caller {
 
   private async hold(lease: Lease, wish: Wish): Promise<void> {
     const holding = this.enter(lease, wish);
-    await this.work(holding);
+    await this.work(holding, wish);
     if (this.random.chance(0.1) && lease.held) await this.extend(lease);
     if (wish.options.renew === false && this.random.chance(0.15) && lease.held) {
       this.world.post(holding, this.process);
@@ -150,9 +151,10 @@ export class Caller {
     return holding;
   }
 
-  private async work(holding: Holding): Promise<void> {
-    const { lease, share } = holding;
-    if (share.mode === 'exclusive' && this.random.chance(0.5)) await this.write(lease);
+  private async work({ lease, share }: Holding, { options }: Wish): Promise<void> {
+    // about when the first renewal is under way
+    if (this.random.chance(0.1)) await this.process.sleep(options.ttl / 3 + this.random.between(-6, 4));
+    else if (share.mode === 'exclusive' && this.random.chance(0.5)) await this.write(lease);
     else await this.process.sleep(this.random.between(0, this.random.chance(0.12) ? 700 : 40));
   }
 
@@ -186,9 +188,7 @@ export class Caller {
     const ttl = random.pick([60, 150, 400, 400, 1_000]);
     const wait = random.pick([0, 20, 100, 400, 1_500]);
     const [first, ...others] = plan.keys;
-    const keys: [string, ...string[]] = random.chance(0.15)
-      ? [first, ...others]
-      : [random.pick(plan.keys)];
+    const keys: [string, ...string[]] = random.chance(0.15) ? [first, ...others] : [random.pick(plan.keys)];
     const common = { ttl, wait, ...(random.chance(0.25) && { renew: false }) };
     const kind = plan.allModes ? random.next() : 1;
     if (kind < 0.3) return { keys, share: SHARED, options: { ...common, mode: 'shared' } };
@@ -205,10 +205,13 @@ export class Caller {
     call: (signal: AbortSignal | undefined) => Promise<Lease>,
   ): Promise<Lease | undefined> {
     const abort = this.random.chance(0.1) ? new AbortController() : undefined;
-    if (abort) this.process.host.setTimer(() => abort.abort(new LockError('aborted')), this.random.between(0, 120));
+    if (abort)
+      this.process.host.setTimer(() => abort.abort(new LockError('aborted')), this.random.between(0, 120));
     const { wait } = wish.options;
     const limitMs = wait === 0 ? this.plan.callTimeoutMs * wish.keys.length : wait;
-    return this.waiting(wish, () => this.timely(`acquire ${wish.keys.join()}`, limitMs, () => call(abort?.signal)));
+    return this.waiting(wish, () =>
+      this.timely(`acquire ${wish.keys.join()}`, limitMs, () => call(abort?.signal)),
+    );
   }
 
   private async waiting<T>({ keys, options }: Wish, call: () => Promise<T>): Promise<T> {

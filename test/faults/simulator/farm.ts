@@ -103,7 +103,12 @@ function work(
     worker.on('error', reject);
     worker.on('exit', (code) => {
       if (code === 0) resolve();
-      else reject(new Error(`a worker of the simulator ended with code ${code}; its seeds began at ${batch?.firstSeed}`));
+      else
+        reject(
+          new Error(
+            `a worker of the simulator ended with code ${code}; its seeds began at ${batch?.firstSeed}`,
+          ),
+        );
     });
     ask();
   });

@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { simulate, tell } from './farm.js';
-import { MUTANTS, plant } from './mutants.js';
+import { HARMLESS, MUTANTS, plant } from './mutants.js';
 
 const { values } = parseArgs({
   options: {
@@ -15,8 +15,9 @@ const { values } = parseArgs({
     mutant: { type: 'string' },
   },
 });
-if (values.mutant !== undefined && !MUTANTS.some(({ name }) => name === values.mutant)) {
-  throw new Error(`There is no mutant "${values.mutant}"; there are ${MUTANTS.map(({ name }) => name).join(', ')}.`);
+const planted = [...MUTANTS, ...HARMLESS].map(({ name }) => name);
+if (values.mutant !== undefined && !planted.includes(values.mutant)) {
+  throw new Error(`There is no mutant "${values.mutant}"; there are ${planted.join(', ')}.`);
 }
 process.exitCode = values.seed === undefined ? await playMany() : await playOne(Number(values.seed));
 

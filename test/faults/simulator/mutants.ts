@@ -53,15 +53,15 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'no clean-up after a time-out',
-    patches: [{ file: 'core/debts.ts', find: 'if (this.closed) return;\n    const debt', replace: 'return;\n    const debt' }],
-  },
-  { name: 'no re-check after the wait', flaws: { wire: 'listens after the try' } },
-  {
-    name: 'a hint during a call is forgotten',
     patches: [
-      { file: 'core/contender.ts', find: 'if (this.hinted) return this.attempt();', replace: '' },
+      {
+        file: 'core/debts.ts',
+        find: 'if (this.closed) return;\n    const debt',
+        replace: 'return;\n    const debt',
+      },
     ],
   },
+  { name: 'no re-check after the wait', flaws: { wire: 'listens after the try' } },
   {
     name: 'renewal not settled before release',
     patches: [{ file: 'core/releaser.ts', find: 'if (hold.renewal) await hold.renewal;', replace: '' }],
@@ -70,7 +70,11 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'release error masks the result',
     patches: [
-      { file: 'core/locks.ts', find: 'await lease[Symbol.asyncDispose]();', replace: 'await lease.release();' },
+      {
+        file: 'core/locks.ts',
+        find: 'await lease[Symbol.asyncDispose]();',
+        replace: 'await lease.release();',
+      },
     ],
   },
   {

@@ -71,7 +71,7 @@ export class VirtualTime {
 
   private rise(index: number, planned: Planned): void {
     const { heap } = this;
-    for (let at = index; ; ) {
+    for (let at = index; ;) {
       const above = (at - 1) >> 1;
       const other = heap[above];
       if (at === 0 || !other || isBefore(other, planned)) {
@@ -85,7 +85,7 @@ export class VirtualTime {
 
   private sink(planned: Planned): void {
     const { heap } = this;
-    for (let at = 0; ; ) {
+    for (let at = 0; ;) {
       let below = 2 * at + 1;
       const [left, right] = [heap[below], heap[below + 1]];
       if (left && right && isBefore(right, left)) below++;

@@ -49,6 +49,16 @@ interface Pending {
   readonly fail: (error: BackendError) => void;
 }
 
+/** What becomes of one request. */
+interface Fate {
+  readonly lost: boolean;
+  /** It arrives long after, and nobody hears of it. */
+  readonly astray: boolean;
+  /** Its reply is lost. */
+  readonly mute: boolean;
+  readonly refused: boolean;
+}
+
 /**
  * The way between one process and the lock server: requests in their order, replies in theirs, hints by another
  * way. It can break, it can be cut in silence, and what was given up may arrive long after.
@@ -141,7 +151,7 @@ export class Wire implements LockBackend {
     this.connection++;
     this.isCut = true;
     this.client.receive(() => {
-      for (const { fail } of [...this.pending]) fail(new BackendError('the connection broke', 'unknown'));
+      for (const { fail } of this.pending) fail(new BackendError('the connection broke', 'unknown'));
     });
     this.time.after(forMs, () => this.reconnect());
   }
@@ -160,7 +170,9 @@ export class Wire implements LockBackend {
   private async ask(what: string, claim: Claim, step: () => Promise<Grant | Place>): Promise<Grant | Place> {
     const sentAtMs = this.client.now();
     const reallySentAtMs = this.time.nowMs;
-    const answer = await this.exchange(`${what} ${nameOf(claim)}`, async () => this.listen(claim, await step()));
+    const answer = await this.exchange(`${what} ${nameOf(claim)}`, async () =>
+      this.listen(claim, await step()),
+    );
     if (isGrant(answer)) {
       this.places.delete(claim.owner);
       this.prove(answer, reallySentAtMs);
@@ -216,43 +228,55 @@ export class Wire implements LockBackend {
   }
 
   private exchange<T>(what: string, step: () => Promise<T>): Promise<T> {
-    const { weather, random } = this;
-    const [lost, stray, mute, refused] = [
-      random.chance(weather.lostRequests),
-      random.chance(weather.strays),
-      random.chance(weather.lostReplies),
-      random.chance(weather.refusals),
-    ];
-    if (random.chance(weather.stopsAtSend)) this.client.freeze(random.between(5, 400));
-    this.trace?.(
-      `${this.client.name} sends ${what}${lost ? ', lost' : ''}${stray ? ', astray' : ''}${mute ? ', reply lost' : ''}${refused ? ', refused' : ''}${this.isCut ? ', cut off' : ''}`,
-    );
+    const fate = this.drawFate();
+    if (this.random.chance(this.weather.stopsAtSend)) this.client.freeze(this.random.between(5, 400));
+    this.trace?.(`${this.client.name} sends ${what}${show(fate)}${this.isCut ? ', cut off' : ''}`);
     return new Promise<T>((resolve, reject) => {
-      const { connection } = this;
       const settle = (done: () => void): void => {
         if (this.pending.delete(pending)) done();
       };
       const pending: Pending = { fail: (error) => settle(() => reject(error)) };
       this.pending.add(pending);
-      if (refused) return this.reply(() => pending.fail(new BackendError('refused', 'denied')));
-      const isGone = (): boolean => this.isCut || connection !== this.connection;
-      const answer = (done: () => void): void => {
-        if (!mute && !stray && !isGone()) this.reply(() => !isGone() && settle(done));
-      };
-      if (lost || this.isCut) return undefined;
-      this.underway++;
-      this.time.at(this.arrivalMs(stray), () => {
-        if (!stray && isGone()) return void this.underway--;
-        this.server.receive(() => {
-          this.underway--;
-          this.trace?.(`server does ${what}`);
-          step().then(
-            (value) => answer(() => resolve(value)),
-            (error: Error) => answer(() => reject(error)),
-          );
-        });
-      });
-      return undefined;
+      if (fate.refused) this.reply(() => pending.fail(new BackendError('refused', 'denied')));
+      else if (!fate.lost && !this.isCut) this.deliver(what, fate, step, settle, { resolve, reject });
+    });
+  }
+
+  /** One throw of the dice for each, so that a seed means the same however the calls come out. */
+  private drawFate(): Fate {
+    const { weather, random } = this;
+    return {
+      lost: random.chance(weather.lostRequests),
+      astray: random.chance(weather.strays),
+      mute: random.chance(weather.lostReplies),
+      refused: random.chance(weather.refusals),
+    };
+  }
+
+  private deliver<T>(
+    what: string,
+    { astray, mute }: Fate,
+    step: () => Promise<T>,
+    settle: (done: () => void) => void,
+    { resolve, reject }: { resolve: (value: T) => void; reject: (error: Error) => void },
+  ): void {
+    const { connection } = this;
+    const isGone = (): boolean => this.isCut || connection !== this.connection;
+    const answer = (done: () => void): void => {
+      if (!mute && !astray && !isGone()) this.reply(() => !isGone() && settle(done));
+    };
+    const arrive = (): void => {
+      this.underway--;
+      this.trace?.(`server does ${what}`);
+      step().then(
+        (value) => answer(() => resolve(value)),
+        (error: Error) => answer(() => reject(error)),
+      );
+    };
+    this.underway++;
+    this.time.at(this.arrivalMs(astray), () => {
+      if (!astray && isGone()) this.underway--;
+      else this.server.receive(arrive);
     });
   }
 
@@ -295,6 +319,11 @@ export class Wire implements LockBackend {
 /** Names a proof by what a lease knows: the key as its caller wrote it, and the fence. */
 function proofOf({ claim, fence }: Grant): string {
   return `${claim.key.slice(claim.key.indexOf(':') + 1)} ${fence}`;
+}
+
+function show(fate: Fate): string {
+  const marks = Object.entries(fate).filter(([, applies]) => applies === true);
+  return marks.map(([mark]) => `, ${mark}`).join('');
 }
 
 function nameOf({ key, owner }: Claim): string {

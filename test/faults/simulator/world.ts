@@ -195,7 +195,8 @@ export class World implements Audience {
     await this.until('all services have stopped', () => stopping === 0);
     const tookMs = this.time.nowMs - startMs;
     const limitMs = SHUTDOWN_TIMEOUT_MS + 2 * this.plan.callTimeoutMs;
-    if (tookMs > limitMs + PATIENCE_MS) this.complain(`I8: stopping took ${tookMs} ms instead of ${limitMs} ms`);
+    if (tookMs > limitMs + PATIENCE_MS)
+      this.complain(`I8: stopping took ${tookMs} ms instead of ${limitMs} ms`);
     this.isOver = true;
     await this.expectNothingLeft('when all had stopped');
     const endMs = this.time.nowMs + this.plan.callTimeoutMs + this.plan.weather.strayMs + 50;
@@ -210,7 +211,9 @@ export class World implements Audience {
   /** Those who were killed leave what they had to its ttl; so does whoever had to give up cleaning. */
   private async expectNothingLeft(when: string): Promise<void> {
     if (this.wasWiped) return;
-    const ours = this.alive.filter(({ gaveUp, stoppedAtMs = 0 }) => !gaveUp && stoppedAtMs >= this.plan.calmAtMs);
+    const ours = this.alive.filter(
+      ({ gaveUp, stoppedAtMs = 0 }) => !gaveUp && stoppedAtMs >= this.plan.calmAtMs,
+    );
     for (const { key, owner, fence } of await this.onServer()) {
       const process = ours.find(({ name }) => owner.startsWith(`${name}~`));
       if (!process || this.handedOver.has(`${key} ${fence}`)) continue;
@@ -267,13 +270,17 @@ export class World implements Audience {
     const overlap = worstOverlap(beliefs);
     if (overlap) {
       const { key, who, us, atMs } = overlap;
-      this.complain(`I2: ${who.join(' and ')} believed in ${key} together, ${us} µs from ${atMs.toFixed(3)} ms on`);
+      this.complain(
+        `I2: ${who.join(' and ')} believed in ${key} together, ${us} µs from ${atMs.toFixed(3)} ms on`,
+      );
     }
     for (const [key, ofKey] of holds) {
       const violation = fencedViolation(ofKey);
       if (!violation) continue;
       const { before, after } = violation;
-      this.complain(`I1: ${key}: fence ${after.fence} of ${after.owner} cannot come after fence ${before.fence} of ${before.owner}`);
+      this.complain(
+        `I1: ${key}: fence ${after.fence} of ${after.owner} cannot come after fence ${before.fence} of ${before.owner}`,
+      );
     }
   }
 
@@ -307,7 +314,9 @@ export class World implements Audience {
     const sinceMs = Math.max(nowMs - freeForMs, waitingSinceMs, calmAtMs + recoveryMs);
     const limitMs = PROMPT_MS + 6 * weather.mostMs + (weather.lostHints > 0 ? pollMs + 10 : 0);
     if (nowMs - sinceMs > limitMs) {
-      this.complain(`I4: ${key} was free for ${Math.round(nowMs - sinceMs)} ms while somebody waited, instead of ${Math.round(limitMs)} ms`);
+      this.complain(
+        `I4: ${key} was free for ${Math.round(nowMs - sinceMs)} ms while somebody waited, instead of ${Math.round(limitMs)} ms`,
+      );
     }
   }
 
@@ -358,17 +367,61 @@ export class World implements Audience {
         this.trace(`trouble: ${what} (${process.name}, ${forMs.toFixed(1)} ms)`);
         act(process, forMs);
       };
-    some(troubles.freezes, 700, named('freeze', ({ host }, forMs) => host.freeze(forMs)));
-    some(troubles.suspensions, 700, named('suspend', ({ host }, forMs) => host.suspend(forMs)));
-    some(troubles.leaps, 900, named('leap', ({ host }, byMs) => host.leap(this.flaws.wallClock ? -byMs : byMs)));
-    some(troubles.cuts, 600, named('cut', ({ wire }, forMs) => wire.swallow(forMs)));
-    some(troubles.breaks, 200, named('break', ({ wire }, forMs) => wire.breakOff(forMs)));
-    some(troubles.serverFreezes, 500, named('server freezes', (_, forMs) => this.serverHost.freeze(forMs)));
-    some(troubles.restarts, 300, named('restart', (_, forMs) => this.restart(forMs, false)));
-    some(troubles.wipes, 300, named('restart without data', (_, forMs) => this.restart(forMs, true)));
-    some(troubles.evictions, 1, named('key deleted', () => this.deleteByHand()));
-    some(troubles.kills, 1, named('kill', (process) => this.kill(process)));
-    some(troubles.stops, 1, named('stop', (process) => this.stopEarly(process)));
+    some(
+      troubles.freezes,
+      700,
+      named('freeze', ({ host }, forMs) => host.freeze(forMs)),
+    );
+    some(
+      troubles.suspensions,
+      700,
+      named('suspend', ({ host }, forMs) => host.suspend(forMs)),
+    );
+    some(
+      troubles.leaps,
+      900,
+      named('leap', ({ host }, byMs) => host.leap(this.flaws.wallClock ? -byMs : byMs)),
+    );
+    some(
+      troubles.cuts,
+      600,
+      named('cut', ({ wire }, forMs) => wire.swallow(forMs)),
+    );
+    some(
+      troubles.breaks,
+      200,
+      named('break', ({ wire }, forMs) => wire.breakOff(forMs)),
+    );
+    some(
+      troubles.serverFreezes,
+      500,
+      named('server freezes', (_, forMs) => this.serverHost.freeze(forMs)),
+    );
+    some(
+      troubles.restarts,
+      300,
+      named('restart', (_, forMs) => this.restart(forMs, false)),
+    );
+    some(
+      troubles.wipes,
+      300,
+      named('restart without data', (_, forMs) => this.restart(forMs, true)),
+    );
+    some(
+      troubles.evictions,
+      1,
+      named('key deleted', () => this.deleteByHand()),
+    );
+    some(
+      troubles.kills,
+      1,
+      named('kill', (process) => this.kill(process)),
+    );
+    some(
+      troubles.stops,
+      1,
+      named('stop', (process) => this.stopEarly(process)),
+    );
   }
 
   private restart(forMs: number, isEmpty: boolean): void {
@@ -421,7 +474,18 @@ export class World implements Audience {
     const { time, random, serverHost, proofs, flaws } = this;
     const complain = (problem: string): void => this.complain(problem);
     const inner = this.backend();
-    const wire = new Wire(time, random, host, serverHost, inner, weather, proofs, flaws.wire, complain, trace);
+    const wire = new Wire(
+      time,
+      random,
+      host,
+      serverHost,
+      inner,
+      weather,
+      proofs,
+      flaws.wire,
+      complain,
+      trace,
+    );
     return new Process(host, wire, proofs, this.plan);
   }
 
@@ -441,7 +505,8 @@ export class World implements Audience {
   }
 }
 
-function isIdle({ host, wire, locks, gaveUp, calling }: Process): boolean {
+function isIdle({ host, wire, locks, gaveUp, calling, stopped, stoppedAtMs }: Process): boolean {
+  if (stopped && stoppedAtMs === undefined) return false;
   if (!host.isAwake || gaveUp || calling + wire.open + wire.underway > 0) return false;
   const { waiting, owed } = locks.gauges;
   return waiting + owed === 0;
