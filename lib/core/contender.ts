@@ -12,7 +12,7 @@ import type { Chain, Link } from './chain.js';
 import type { Clock, Timer } from './clock.js';
 import { deadlineOf } from './hold.js';
 import type { Line, LineMember } from './line.js';
-import type { Calls, Failure, Outcome } from './outcome.js';
+import type { Call, Calls, Failure, Outcome } from './outcome.js';
 
 /** What a wish for one key came to. */
 export type Verdict =
@@ -21,6 +21,8 @@ export type Verdict =
   | { readonly kind: 'unavailable'; readonly certainty: Certainty; readonly error: Error }
   | { readonly kind: 'aborted'; readonly reason: unknown }
   | { readonly kind: 'closed' };
+
+export type Granted = Extract<Verdict, { kind: 'granted' }>;
 
 /** What all contenders of a service have in common. */
 export interface Arena {
@@ -53,12 +55,11 @@ const RUBBISH: Failure = {
  * One wish for one key, until it is granted or given up: claim, take a place, and ask again at each hint, at
  * the holder's expiry and at the poll interval. A hint is never trusted; an answer of the server decides.
  */
-export class Contender implements LineMember, Link<Contender> {
+export class Contender implements LineMember, Link<Contender>, Call<Grant | Place> {
   failure: Failure | undefined;
   /** In the arena's chain. */
   before: Contender | undefined;
   after: Contender | undefined;
-  private resolve!: (verdict: Verdict) => void;
   private settled = false;
   private inFlight = false;
   /** A hint came while an answer was awaited; that answer may be older than the hint. */
@@ -79,9 +80,10 @@ export class Contender implements LineMember, Link<Contender> {
     private readonly line: Line,
     private readonly name: string,
     public claim: Claim,
-    startMs: number,
+    private readonly startMs: number,
     private readonly waitMs: number,
     private readonly signal: AbortSignal | undefined,
+    private readonly done: (verdict: Verdict) => void,
   ) {
     this.deadlineMs = startMs + waitMs;
   }
@@ -95,8 +97,8 @@ export class Contender implements LineMember, Link<Contender> {
     return this.place?.busy;
   }
 
-  /** Never rejects. */
-  run(): Promise<Verdict> {
+  /** To be called at `startMs`. */
+  start(): void {
     const { signal } = this;
     if (signal) {
       this.onAbort = () => this.conclude({ kind: 'aborted', reason: signal.reason as unknown });
@@ -104,10 +106,7 @@ export class Contender implements LineMember, Link<Contender> {
     }
     this.line.enter();
     this.arena.contenders.add(this);
-    return new Promise((resolve) => {
-      this.resolve = resolve;
-      this.enter();
-    });
+    this.enter();
   }
 
   /** Called by the line when it becomes the head. */
@@ -132,15 +131,31 @@ export class Contender implements LineMember, Link<Contender> {
     this.conclude({ kind: 'closed' });
   }
 
+  send(): Promise<Grant | Place> {
+    return this.place ? this.place.retry() : this.arena.backend.claim(this.claim);
+  }
+
+  onOutcome(outcome: Outcome<Grant | Place>): void {
+    this.inFlight = false;
+    if (this.settled) return;
+    if (!outcome.ok) return this.onFailure(outcome);
+    if (!isAnswer(outcome.value)) return this.onFailure(RUBBISH);
+    this.failure = undefined;
+    this.backoffMs = FIRST_BACKOFF_MS;
+    if (isGrant(outcome.value)) this.onGrant(outcome.value);
+    else this.onPlace(outcome.value);
+  }
+
   private enter(): void {
-    if (this.waitMs === 0) return this.attempt();
+    if (this.waitMs === 0) return this.attempt(this.startMs);
     if (this.line.admitsBeside(this.claim)) {
       this.beside = true;
       this.claim = { ...this.claim, queue: false };
-      this.attempt();
+      this.attempt(this.startMs);
+    } else if (this.line.join(this)) {
+      this.attempt(this.startMs);
     } else {
-      this.line.join(this);
-      if (!this.inFlight) this.armDeadline();
+      this.armDeadline();
     }
   }
 
@@ -151,7 +166,7 @@ export class Contender implements LineMember, Link<Contender> {
     this.deadlineTimer = this.arena.clock.setTimer(() => this.onDeadline(), leftMs);
   }
 
-  private attempt(): void {
+  private attempt(nowMs = this.arena.clock.now()): void {
     if (this.settled) return;
     if (this.inFlight) {
       this.hinted = true;
@@ -160,29 +175,15 @@ export class Contender implements LineMember, Link<Contender> {
     this.retryTimer?.clear();
     this.inFlight = true;
     this.hinted = false;
-    const { backend, calls } = this.arena;
-    const { place, claim } = this;
-    const call = (): Promise<Grant | Place> => (place ? place.retry() : backend.claim(claim));
-    void calls.outcome(call, this.timeoutMs()).then((outcome) => this.onOutcome(outcome));
+    this.arena.calls.make(this, nowMs, this.timeoutMs(nowMs));
   }
 
-  private timeoutMs(): number {
-    const { callTimeoutMs, clock } = this.arena;
+  private timeoutMs(nowMs: number): number {
+    const { callTimeoutMs } = this.arena;
     if (this.waitMs === 0) return callTimeoutMs;
     // not yet past its very first call, so all of its time is left
     if (!this.deadlineTimer && this.waitMs + GRACE_MS >= callTimeoutMs) return callTimeoutMs;
-    return Math.max(1, Math.min(callTimeoutMs, this.deadlineMs + GRACE_MS - clock.now()));
-  }
-
-  private onOutcome(outcome: Outcome<Grant | Place>): void {
-    this.inFlight = false;
-    if (this.settled) return;
-    if (!outcome.ok) return this.onFailure(outcome);
-    if (!isAnswer(outcome.value)) return this.onFailure(RUBBISH);
-    this.failure = undefined;
-    this.backoffMs = FIRST_BACKOFF_MS;
-    if (isGrant(outcome.value)) this.onGrant(outcome.value);
-    else this.onPlace(outcome.value);
+    return Math.max(1, Math.min(callTimeoutMs, this.deadlineMs + GRACE_MS - nowMs));
   }
 
   private onGrant(grant: Grant): void {
@@ -217,7 +218,7 @@ export class Contender implements LineMember, Link<Contender> {
   private fallIn(): void {
     this.beside = false;
     this.claim = { ...this.claim, queue: true };
-    this.line.join(this);
+    if (this.line.join(this)) this.attempt();
   }
 
   private onFailure(failure: Failure): void {
@@ -261,7 +262,7 @@ export class Contender implements LineMember, Link<Contender> {
     }
     this.arena.contenders.delete(this);
     this.line.leave(this);
-    this.resolve(verdict);
+    this.done(verdict);
   }
 }
 

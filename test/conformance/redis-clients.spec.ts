@@ -86,9 +86,10 @@ describe('the clients that locks on Redis work with', () => {
   it('are closed when they were made here, and leave no connection behind', async () => {
     await until(async () => (await connections()) === 1, 'a quiet server');
     const { backend } = await trial.connect();
-    expect(await connections()).toBe(3);
+    // one of ours, or two where messages need a connection of their own
+    expect(await connections()).toBe(speaksResp3() ? 2 : 3);
     await backend.stop();
-    await until(async () => (await connections()) === 1, 'the end of both connections');
+    await until(async () => (await connections()) === 1, 'the end of our connections');
   });
 
   it('serve two services that were given one backend, until the last of them stops', async () => {
@@ -108,7 +109,9 @@ describe('the clients that locks on Redis work with', () => {
     const mine = client({ retryStrategy: () => 100 });
     mine.on('error', () => undefined);
     const { backend, doubts } = await trial.connect(redis(mine));
-    await trial.admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    // a connection that listens is of type pubsub, also when it takes commands
+    for (const type of ['normal', 'pubsub'])
+      await trial.admin.call('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes');
     await until(() => mine.status !== 'ready', 'the loss of the connection');
     expect(await failureOf(backend.claim(trial.claim()))).toMatchObject({ certainty: 'denied' });
     await until(() => mine.status === 'ready', 'a new connection');
@@ -126,6 +129,12 @@ describe('the clients that locks on Redis work with', () => {
       trial.server.thaw();
     }
   });
+
+  /** ioredis has it from version 6 on. */
+  function speaksResp3(): boolean {
+    const { condition } = trial.admin as { condition?: object | null };
+    return condition ? 'protocol' in condition : false;
+  }
 
   async function connections(): Promise<number> {
     return String(await trial.admin.client('LIST'))

@@ -20,6 +20,11 @@ function deaf(inner: LockBackend): LockBackend {
   });
 }
 
+/** Of each key with which somebody has business. */
+function linesOf(locks: Locks): ReadonlyMap<string, unknown> {
+  return (locks as unknown as { acquirer: { lines: { byKey: Map<string, unknown> } } }).acquirer.lines.byKey;
+}
+
 describe('waiting', () => {
   it.each([1, 10, 70, 1_000, 12_345])('[9] a wait of %i ms is kept', async (wait) => {
     const rig = setUp();
@@ -87,8 +92,32 @@ describe('waiting', () => {
     ).toBe(reason);
     expect(rig.backend.calls).toHaveLength(calls);
     expect(getEventListeners(signal, 'abort')).toEqual([]);
-    const { acquirer } = rig.locks as unknown as { acquirer: { lines: Map<string, unknown> } };
-    expect(acquirer.lines.size).toBe(0);
+    expect(linesOf(rig.locks).size).toBe(0);
+  });
+
+  it('of the keys that nobody wants any more, one is remembered', async () => {
+    const rig = setUp();
+    const keys = Array.from({ length: 20 }, (_, index) => `k${index}`);
+    const leases = await Promise.all(keys.map((key) => rig.locks.acquire(key)));
+    expect(linesOf(rig.locks).size).toBe(20);
+    for (const lease of leases) await lease.release();
+    for (const key of ['k3', 'k3', 'k4', 'k3']) await (await rig.locks.acquire(key)).release();
+    expect([...linesOf(rig.locks).keys()]).toEqual(['interlock:k3']);
+  });
+
+  it('what went wrong with a key is forgotten with the last who wanted it', async () => {
+    const rig = setUp();
+    rig.backend.plan = ({ method }) => (method === 'claim' ? 'before' : undefined);
+    await rig.failure(500, rig.locks.acquire('k', { wait: 100 }));
+    const lease = await rig.replica().locks.acquire('k');
+    rig.backend.plan = ({ method }) => (method === 'claim' ? 'hang' : undefined);
+    const head = rig.watch(rig.locks.acquire('k'));
+    const behind = await rig.failure(300, rig.locks.acquire('k', { wait: 100 }));
+    expect(behind).toBeInstanceOf(LockTimeoutError);
+    rig.backend.plan = [];
+    await lease.release();
+    await rig.clock.advance(3_000);
+    expect(await head.value?.release()).toBe(true);
   });
 
   it.each(['the head of the line', 'behind the head'])(

@@ -2,7 +2,7 @@ import type { LockBackend } from '../lock-backend.js';
 import { RedisBackend } from './redis-backend.js';
 import { isRedisClient, type RedisClient, type RedisOptions } from './redis-client.js';
 
-export type { RedisClient, RedisOptions } from './redis-client.js';
+export type { RedisAddress, RedisClient, RedisCluster, RedisNode, RedisOptions } from './redis-client.js';
 
 /**
  * Locks on a Redis or Valkey server, version 6.2 or newer. Needs the package `ioredis`, 5 or 6.

@@ -11,7 +11,7 @@ import type {
   RenewOutcome,
 } from '../lock-backend.js';
 import { HandOff } from './hand-off.js';
-import { fenceName, lockName, lockOf, lockPattern } from './key-names.js';
+import { lockName, lockOf, lockPattern } from './key-names.js';
 import { keyPrefixOf } from './redis-client.js';
 import { RedisConnection, type RedisTarget, type Step } from './redis-connection.js';
 import { RedisUsers } from './redis-users.js';
@@ -74,19 +74,21 @@ export class RedisBackend implements LockBackend {
     const { hints } = this.opened;
     hints.forget(claim.owner);
     const place = `${wishOf(claim, hints.channel)}|${claim.owner}`;
-    await this.run('abandon', claim.key, abandonScript, claim.owner, place, ABANDONED_MS);
+    await this.run('abandon', claim, abandonScript, claim.owner, place, ABANDONED_MS);
   }
 
   async renew(grants: readonly Grant[]): Promise<readonly RenewOutcome[]> {
-    const batches: Grant[][] = [];
-    for (let at = 0; at < grants.length; at += RENEWAL_BATCH)
-      batches.push(grants.slice(at, at + RENEWAL_BATCH));
+    const batches = batchesOf(grants, ({ claim }) => this.opened.servers.slotOf(claim.key));
     const answers = await Promise.allSettled(batches.map((batch) => this.renewBatch(batch)));
     const failure = answers.find((answer) => answer.status === 'rejected');
     if (failure && answers.every((answer) => answer.status === 'rejected')) throw failure.reason;
-    return answers.flatMap((answer, at) =>
-      answer.status === 'fulfilled' ? answer.value : (batches[at] ?? []).map((): RenewOutcome => 'unknown'),
-    );
+    const outcomes = new Map<Grant, RenewOutcome>();
+    for (const [nth, answer] of answers.entries()) {
+      if (answer.status === 'rejected') continue;
+      batches[nth]?.forEach((grant, at) => outcomes.set(grant, answer.value[at] ?? 'unknown'));
+    }
+    // one slot that fails says nothing of the others
+    return grants.map((grant) => outcomes.get(grant) ?? 'unknown');
   }
 
   async release({ claim }: Grant, lingerMs = 0): Promise<'released' | 'gone'> {
@@ -109,33 +111,27 @@ export class RedisBackend implements LockBackend {
   }
 
   async inspect(key: string): Promise<LockSnapshot | null> {
-    const reply = await this.run('inspect', key, inspectScript);
+    const reply = await this.run('inspect', { key }, inspectScript);
     return readSnapshot(key, reply as string[]);
   }
 
   async *list(prefix: string): AsyncGenerator<LockSnapshot> {
-    const clientPrefix = keyPrefixOf(this.opened.client);
-    const pattern = lockPattern(clientPrefix, prefix);
     const seen = new Set<string>();
-    let cursor = '0';
-    do {
-      const [next, names] = await this.opened.scan(cursor, pattern, SCAN_SIZE);
-      cursor = next;
-      const keys = names.map((name) => lockOf(name.slice(clientPrefix.length)));
-      const fresh = new Set(keys.filter((key): key is string => key !== undefined && !seen.has(key)));
+    for await (const keys of this.pages(prefix)) {
+      const fresh = keys.filter((key) => !seen.has(key));
       for (const key of fresh) seen.add(key);
-      const snapshots = await Promise.all([...fresh].map((key) => this.inspect(key)));
+      const snapshots = await Promise.all([...new Set(fresh)].map((key) => this.inspect(key)));
       for (const snapshot of snapshots) if (snapshot) yield snapshot;
-    } while (cursor !== '0');
+    }
   }
 
   async evict(key: string): Promise<boolean> {
-    const reply = await this.run('evict', key, evictScript);
+    const reply = await this.run('evict', { key }, evictScript);
     return Number(reply) === 1;
   }
 
   async nodes(): Promise<readonly NodeHealth[]> {
-    if (this.connection) return [await this.connection.health()];
+    if (this.connection) return this.connection.health();
     return [{ node: 'redis', role: 'unknown', state: 'down', error: 'The Redis backend is not running.' }];
   }
 
@@ -155,7 +151,7 @@ export class RedisBackend implements LockBackend {
     const connection = this.opened;
     const { hints } = connection;
     const wish = wishOf(claim, hints.channel);
-    const given = [lockName(key), fenceName(key), owner, String(ttlMs), wish];
+    const given = [lockName(key), connection.servers.fenceName(key), owner, String(ttlMs), wish];
     if (queue) given.push('1');
     const step: Step = { verb: 'claim', key, script: claimScript, keyCount: 2, keysAndArguments: given };
     if (this.handOff?.isFor(claim)) {
@@ -184,10 +180,29 @@ export class RedisBackend implements LockBackend {
     if (claim.queue) this.connection?.hints.listen(claim.owner, wake);
   }
 
-  private async sendRelease({ key, owner }: Claim, lingerMs = 0): Promise<unknown> {
+  /** The keys of locks, primary by primary, page by page; some more than once, as SCAN has it. */
+  private async *pages(prefix: string): AsyncGenerator<string[]> {
     const connection = this.opened;
-    const given = lingerMs > 0 ? [lockName(key), owner, String(lingerMs)] : [lockName(key), owner];
-    const step: Step = { verb: 'release', key, script: releaseScript, keyCount: 1, keysAndArguments: given };
+    const clientPrefix = keyPrefixOf(connection.client);
+    const pattern = lockPattern(clientPrefix, prefix);
+    for (const node of connection.servers.primaries()) {
+      let cursor = '0';
+      do {
+        const [next, names] = await connection.scan(node, cursor, pattern, SCAN_SIZE);
+        cursor = next;
+        const keys = names.map((name) => lockOf(name.slice(clientPrefix.length)));
+        yield keys.filter((key) => key !== undefined);
+      } while (cursor !== '0');
+    }
+  }
+
+  private async sendRelease({ key, owner, mode }: Claim, lingerMs = 0): Promise<unknown> {
+    const connection = this.opened;
+    const given = [lockName(key), ...connection.servers.witnesses(key, mode)];
+    const keyCount = given.length;
+    given.push(owner);
+    if (lingerMs > 0) given.push(String(lingerMs));
+    const step: Step = { verb: 'release', key, script: releaseScript, keyCount, keysAndArguments: given };
     try {
       return await connection.send(step);
     } catch (error) {
@@ -198,7 +213,8 @@ export class RedisBackend implements LockBackend {
   /** Release and claim in one step, on behalf of both. */
   private passOn(handOff: HandOff, { key, owner, ttlMs }: Claim, wish: string): Promise<unknown> {
     this.handOff = undefined;
-    const given = [lockName(key), fenceName(key), handOff.owner, owner, String(ttlMs), wish];
+    const { servers } = this.opened;
+    const given = [lockName(key), servers.fenceName(key), handOff.owner, owner, String(ttlMs), wish];
     const step: Step = { verb: 'hand on', key, script: passScript, keyCount: 2, keysAndArguments: given };
     return handOff.pass(this.opened.run(step));
   }
@@ -213,6 +229,8 @@ export class RedisBackend implements LockBackend {
   private async renewBatch(grants: readonly Grant[]): Promise<RenewOutcome[]> {
     this.handOff?.send();
     const names = grants.map(({ claim }) => lockName(claim.key));
+    const { servers } = this.opened;
+    names.push(...grants.flatMap(({ claim }) => servers.witnesses(claim.key, claim.mode)));
     const leases = grants.flatMap(({ claim }) => [claim.owner, String(claim.ttlMs)]);
     const reply = await this.opened.run({
       verb: 'renew',
@@ -224,9 +242,22 @@ export class RedisBackend implements LockBackend {
     return Array.from(String(reply), (digit) => (digit === '1' ? 'renewed' : 'gone'));
   }
 
-  private run(verb: string, key: string, script: RedisScript, ...given: string[]): Promise<unknown> {
+  private run(
+    verb: string,
+    { key, mode }: Pick<Claim, 'key'> & Partial<Pick<Claim, 'mode'>>,
+    script: RedisScript,
+    ...given: string[]
+  ): Promise<unknown> {
     this.handOff?.send();
-    return this.opened.run({ verb, key, script, keyCount: 1, keysAndArguments: [lockName(key), ...given] });
+    const connection = this.opened;
+    const names = [lockName(key), ...connection.servers.witnesses(key, mode)];
+    return connection.run({
+      verb,
+      key,
+      script,
+      keyCount: names.length,
+      keysAndArguments: [...names, ...given],
+    });
   }
 
   private get opened(): RedisConnection {
@@ -236,6 +267,23 @@ export class RedisBackend implements LockBackend {
       'denied',
     );
   }
+}
+
+/** Leases that one step can renew: of one slot, and not too many. */
+function batchesOf(grants: readonly Grant[], slotOf: (grant: Grant) => number): Grant[][] {
+  const batches: Grant[][] = [];
+  const open = new Map<number, Grant[]>();
+  for (const grant of grants) {
+    const slot = slotOf(grant);
+    let batch = open.get(slot);
+    if (!batch || batch.length === RENEWAL_BATCH) {
+      batch = [];
+      batches.push(batch);
+      open.set(slot, batch);
+    }
+    batch.push(grant);
+  }
+  return batches;
 }
 
 /** Of a release, or of one that was part of a hand-off: the fence of the next owner says that it was released. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { RedisClient } from './redis-client.js';
+import type { RedisNode } from './redis-client.js';
 import { scripts } from './scripts.generated.js';
 
 const pieces = new Map<string, string>([
@@ -27,7 +27,7 @@ export class RedisScript {
     this.sha = createHash('sha1').update(this.source).digest('hex');
   }
 
-  load(client: RedisClient): Promise<unknown> {
+  load(client: RedisNode): Promise<unknown> {
     return client.script('LOAD', this.source);
   }
 }
@@ -40,6 +40,10 @@ export const abandonScript = new RedisScript(scripts.abandon);
 export const evictScript = new RedisScript(scripts.evict);
 export const inspectScript = new RedisScript(scripts.inspect);
 
+/** Run once, at the start. */
+export const allowedScript = new RedisScript(scripts.allowed);
+
+/** Those that are run by their hash. */
 export const allScripts: readonly RedisScript[] = [
   claimScript,
   releaseScript,

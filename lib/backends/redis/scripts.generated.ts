@@ -23,6 +23,40 @@ call('ZREM', beat, place)
 redis.pcall('SET', key .. ':gone:' .. owner, '', 'PX', ARGV[3])
 wake()
 return 1`,
+  allowed: `local name = '{#}:allowed'
+local tries = {
+{ 'DEL', name },
+{ 'EXISTS', name },
+{ 'GET', name },
+{ 'HDEL', name, 'field' },
+{ 'HGET', name, 'field' },
+{ 'HINCRBY', name, 'field', 'none' },
+{ 'HMGET', name, 'field' },
+{ 'HSET', name, 'field', 'value', 'odd' },
+{ 'PERSIST', name },
+{ 'PEXPIRE', name, 'none' },
+{ 'PTTL', name },
+{ 'SET', name, '', 'NONE' },
+{ 'TIME' },
+{ 'ZADD', name, 'none', 'member' },
+{ 'ZCARD', name },
+{ 'ZCOUNT', name, 'none', 'none' },
+{ 'ZRANGE', name, 'none', 'none' },
+{ 'ZRANGEBYSCORE', name, 'none', 'none' },
+{ 'ZRANK', name, 'member' },
+{ 'ZREM', name, 'member' },
+{ 'ZSCORE', name, 'member' },
+{ 'PUBLISH', ARGV[1], '' },
+}
+local refused = {}
+for _, try in ipairs(tries) do
+local reply = redis.pcall(unpack(try))
+local why = type(reply) == 'table' and reply.err or ''
+if string.find(why, 'run this command') or string.find(why, 'permissions to run') or string.find(why, 'channel') then
+table.insert(refused, try[1])
+end
+end
+return refused`,
   claim: `local call = redis.call
 local key, owner, ttl, wish = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local free = string.byte(wish) == 101
@@ -242,6 +276,9 @@ include('give-back')`,
 local answers = {}
 for i, key in ipairs(KEYS) do
 local owner, ttl = ARGV[2 * i - 1], ARGV[2 * i]
+if not owner then
+break
+end
 local prefix = owner .. '|' .. ttl .. '|'
 answers[i] = '0'
 local value = redis.pcall('GET', key)

@@ -1,6 +1,6 @@
 -- Sets what is left of many leases to their ttl. A lease that is over is never revived.
 --
--- KEYS[i]         a lock
+-- KEYS[i]         a lock; further keys, without arguments, are there for the cluster to see
 -- ARGV[2 * i - 1] its owner
 -- ARGV[2 * i]     ttl in ms
 --
@@ -9,6 +9,9 @@ local call = redis.call
 local answers = {}
 for i, key in ipairs(KEYS) do
   local owner, ttl = ARGV[2 * i - 1], ARGV[2 * i]
+  if not owner then
+    break
+  end
   local prefix = owner .. '|' .. ttl .. '|'
   answers[i] = '0'
   -- Something foreign in the place of one lock must not cost the others their renewal.
