@@ -294,6 +294,7 @@ export class Acquirer implements LeaseHost {
       this.events.alert({ type: 'lost', key: hold.name, fence: grant.fence, reason: loss.reason });
     }
     // silence proves nothing: the server may keep it for us still; and it should, for whoever has the handle
-    if (loss?.reason === 'silent' && !hold.handedOver) this.releaser.oweAbandon(hold);
+    const mayBeOurs = loss?.reason === 'silent' || (loss?.reason === 'gone' && hold.uncertain);
+    if (mayBeOurs && !hold.handedOver) this.releaser.oweAbandon(hold);
   }
 }

@@ -37,6 +37,8 @@ export class Keeper {
 
   add(hold: Hold): void {
     this.holds.add(hold);
+    // timers do not leap with the clock: one from before a suspension may come much later than it says
+    if (this.timerAtMs <= hold.grant.sentAtMs) this.disarm();
     this.wakeBy(hold.dueAtMs);
   }
 

@@ -64,7 +64,13 @@ export const MUTANTS: readonly Mutant[] = [
   { name: 'no re-check after the wait', flaws: { wire: 'listens after the try' } },
   {
     name: 'renewal not settled before release',
-    patches: [{ file: 'core/releaser.ts', find: 'if (hold.renewal) await hold.renewal;', replace: '' }],
+    patches: [
+      {
+        file: 'core/releaser.ts',
+        find: 'if (hold.renewal) void hold.renewal',
+        replace: 'if (hold.loss) void hold.renewal?',
+      },
+    ],
     flaws: { server: 'renew revives' },
   },
   {

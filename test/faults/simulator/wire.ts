@@ -40,9 +40,21 @@ export type WireFlaw = 'deadline from the reply' | 'hints only' | 'listens after
 
 /** When a lease was asked for by the requests that came through; real time. */
 export interface Proof {
+  readonly owner: string;
   sentAtMs: number;
   /** The server keeps the lease at least until then, and nobody may believe in it for longer. */
   untilMs: number;
+}
+
+/** Who looks at what goes over a wire. */
+export interface Watcher {
+  complain(problem: string): void;
+  /**
+   * A renewal that was given up arrived after a later one to a longer ttl, and set the lease back to the shorter.
+   * The core cannot know, and only the fence is left: a limit of leases whose length changes.
+   */
+  onShortened(grant: Grant): void;
+  readonly trace: ((line: string) => void) | undefined;
 }
 
 interface Pending {
@@ -86,8 +98,7 @@ export class Wire implements LockBackend {
     /** By key and fence; of all wires together. */
     private readonly proofs: Map<string, Proof>,
     private readonly flaw: WireFlaw | undefined,
-    private readonly complain: (problem: string) => void,
-    private readonly trace: ((line: string) => void) | undefined,
+    private readonly watcher: Watcher,
   ) {
     this.traits = { ...inner.traits, remote: true };
     if (flaw === 'hints only') this.traits = { ...this.traits, pollMs: 3_600_000 };
@@ -117,7 +128,11 @@ export class Wire implements LockBackend {
     const sentAtMs = this.time.nowMs;
     const what = grants.map(({ claim }) => `${nameOf(claim)} for ${claim.ttlMs}`);
     for (const grant of grants) this.shorten(grant, sentAtMs);
-    const answers = await this.exchange(`renew ${what.join(', ')}`, () => this.inner.renew(grants));
+    const step = (): Promise<readonly RenewOutcome[]> => {
+      for (const grant of grants) if (this.isStale(grant, sentAtMs)) this.watcher.onShortened(grant);
+      return this.inner.renew(grants);
+    };
+    const answers = await this.exchange(`renew ${what.join(', ')}`, step);
     grants.forEach((grant, index) => answers[index] === 'renewed' && this.prove(grant, sentAtMs));
     return answers;
   }
@@ -178,7 +193,7 @@ export class Wire implements LockBackend {
       this.prove(answer, reallySentAtMs);
       return { ...answer, sentAtMs: this.flaw === 'deadline from the reply' ? this.client.now() : sentAtMs };
     }
-    if (answer.busy.holder === claim.owner) this.complain(`I5: ${nameOf(claim)} waits for itself`);
+    if (answer.busy.holder === claim.owner) this.watcher.complain(`I5: ${nameOf(claim)} waits for itself`);
     return this.place(claim, answer);
   }
 
@@ -217,7 +232,7 @@ export class Wire implements LockBackend {
     const place = this.places.get(owner);
     if (!place) return;
     place.heard = true;
-    this.trace?.(`${this.client.name} hears a hint for ${short(owner)}`);
+    this.watcher.trace?.(`${this.client.name} hears a hint for ${short(owner)}`);
     place.wake();
   }
 
@@ -230,7 +245,7 @@ export class Wire implements LockBackend {
   private exchange<T>(what: string, step: () => Promise<T>): Promise<T> {
     const fate = this.drawFate();
     if (this.random.chance(this.weather.stopsAtSend)) this.client.freeze(this.random.between(5, 400));
-    this.trace?.(`${this.client.name} sends ${what}${show(fate)}${this.isCut ? ', cut off' : ''}`);
+    this.watcher.trace?.(`${this.client.name} sends ${what}${show(fate)}${this.isCut ? ', cut off' : ''}`);
     return new Promise<T>((resolve, reject) => {
       const settle = (done: () => void): void => {
         if (this.pending.delete(pending)) done();
@@ -267,7 +282,7 @@ export class Wire implements LockBackend {
     };
     const arrive = (): void => {
       this.underway--;
-      this.trace?.(`server does ${what}`);
+      this.watcher.trace?.(`server does ${what}`);
       step().then(
         (value) => answer(() => resolve(value)),
         (error: Error) => answer(() => reject(error)),
@@ -306,7 +321,15 @@ export class Wire implements LockBackend {
     const name = proofOf(grant);
     const known = this.proofs.get(name);
     if (known && known.sentAtMs > sentAtMs) return;
-    this.proofs.set(name, { sentAtMs, untilMs: sentAtMs + grant.claim.ttlMs });
+    const { owner, ttlMs } = grant.claim;
+    this.proofs.set(name, { owner, sentAtMs, untilMs: sentAtMs + ttlMs });
+  }
+
+  private isStale(grant: Grant, sentAtMs: number): boolean {
+    const proof = this.proofs.get(proofOf(grant));
+    return (
+      proof !== undefined && proof.sentAtMs > sentAtMs && this.time.nowMs + grant.claim.ttlMs < proof.untilMs
+    );
   }
 
   /** Of a shorter ttl, nobody can say whether the server has counted it already. */

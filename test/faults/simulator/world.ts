@@ -1,4 +1,4 @@
-import type { LockBackend } from '../../../lib/backends/lock-backend.js';
+import type { Claim, Grant, LockBackend } from '../../../lib/backends/lock-backend.js';
 import { memory, MemoryServer } from '../../../lib/backends/memory/index.js';
 import { worstOverlap, type Belief } from '../judges/belief.js';
 import { fencedViolation, type FencedHold } from '../judges/fenced-holds.js';
@@ -57,6 +57,7 @@ export class World implements Audience {
   private readonly fences = new Map<string, bigint>();
   /** When a lease was taken away on the server, by key and fence. */
   private readonly takenAtMs = new Map<string, number>();
+  /** Key and fence, and the owner, of leases that are in other hands. */
   private readonly handedOver = new Set<string>();
   private readonly waiting = new Map<string, Map<Caller, number>>();
   private wasWiped = false;
@@ -121,7 +122,10 @@ export class World implements Audience {
     const [first, ...more] = others;
     const { lease, share } = holding;
     const handle = lease.handle();
-    for (const [key, fence] of lease.fences) this.handedOver.add(`${key} ${fence}`);
+    for (const [key, fence] of lease.fences) {
+      const name = `${key} ${fence}`;
+      this.handedOver.add(name).add(this.proofs.get(name)?.owner ?? name);
+    }
     // it is the other's from here on
     holding.end();
     if (!first) return;
@@ -216,7 +220,7 @@ export class World implements Audience {
     );
     for (const { key, owner, fence } of await this.onServer()) {
       const process = ours.find(({ name }) => owner.startsWith(`${name}~`));
-      if (!process || this.handedOver.has(`${key} ${fence}`)) continue;
+      if (!process || this.handedOver.has(`${key} ${fence}`) || this.handedOver.has(owner)) continue;
       this.complain(`I5: ${when}, ${process.name} had left ${key} (fence ${fence}) on the server`);
     }
   }
@@ -310,7 +314,9 @@ export class World implements Audience {
     const waitingSinceMs = Math.min(...waiting.map(([, sinceMs]) => sinceMs));
     const { weather, pollMs, calmAtMs, callTimeoutMs } = this.plan;
     const { nowMs } = this.time;
-    const recoveryMs = calmAtMs === 0 ? 0 : callTimeoutMs + LONGEST_BACKOFF_MS + 3 * pollMs + 400;
+    // a server that forgot who had given up may find a place for their late requests
+    const lateMs = this.wasWiped ? weather.strayMs + 3 * pollMs : 0;
+    const recoveryMs = calmAtMs === 0 ? 0 : callTimeoutMs + LONGEST_BACKOFF_MS + 3 * pollMs + 400 + lateMs;
     const sinceMs = Math.max(nowMs - freeForMs, waitingSinceMs, calmAtMs + recoveryMs);
     const limitMs = PROMPT_MS + 6 * weather.mostMs + (weather.lostHints > 0 ? pollMs + 10 : 0);
     if (nowMs - sinceMs > limitMs) {
@@ -341,7 +347,9 @@ export class World implements Audience {
         );
         if (!isKnown) this.complain(`I5: nobody in ${process.name} knows of ${name} on the server`);
       }
-      if (waiters.some(({ owner }) => owner.startsWith(`${process.name}~`))) {
+      const isOurs = ({ owner }: Claim): boolean =>
+        owner.startsWith(`${process.name}~`) && !this.handedOver.has(owner);
+      if (waiters.some(isOurs)) {
         this.complain(`I5: nobody in ${process.name} knows of its place in the line`);
       }
     }
@@ -474,18 +482,9 @@ export class World implements Audience {
     const { time, random, serverHost, proofs, flaws } = this;
     const complain = (problem: string): void => this.complain(problem);
     const inner = this.backend();
-    const wire = new Wire(
-      time,
-      random,
-      host,
-      serverHost,
-      inner,
-      weather,
-      proofs,
-      flaws.wire,
-      complain,
-      trace,
-    );
+    const onShortened = (grant: Grant): void => this.noteTaken(grant.claim.key, grant.fence);
+    const watcher = { complain, onShortened, trace };
+    const wire = new Wire(time, random, host, serverHost, inner, weather, proofs, flaws.wire, watcher);
     return new Process(host, wire, proofs, this.plan);
   }
 
