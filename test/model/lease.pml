@@ -166,9 +166,12 @@ init {
   }
 }
 
-ltl resource { [] !lostUpdate }
 #if CLIENTS > 2
-ltl belief { [] !((BELIEVES(0) && BELIEVES(1)) || (BELIEVES(0) && BELIEVES(2)) || (BELIEVES(1) && BELIEVES(2))) }
+#define OVERLAP ((BELIEVES(0) && BELIEVES(1)) || (BELIEVES(0) && BELIEVES(2)) || (BELIEVES(1) && BELIEVES(2)))
 #else
-ltl belief { [] !(BELIEVES(0) && BELIEVES(1)) }
+#define OVERLAP (BELIEVES(0) && BELIEVES(1))
 #endif
+
+ltl resource { [] !lostUpdate }
+ltl belief { [] !OVERLAP }
+ltl both { [] (!lostUpdate && !OVERLAP) }
