@@ -174,7 +174,7 @@ export class Keeper {
 }
 
 /** Whatever else a backend answers proves nothing. */
-function answersOf(value: unknown): readonly RenewOutcome[] {
+export function answersOf(value: unknown): readonly RenewOutcome[] {
   return Array.isArray(value) ? (value as RenewOutcome[]) : [];
 }
 

@@ -3,7 +3,7 @@
  * so many seconds. `--seed N` plays one again and prints what happened in it. `--mutant NAME` plants a bug first.
  */
 import { parseArgs } from 'node:util';
-import { simulate, tell } from './farm.js';
+import { simulate, tell, type Failure } from './farm.js';
 import { HARMLESS, MUTANTS, plant } from './mutants.js';
 
 const { values } = parseArgs({
@@ -33,6 +33,7 @@ async function playOne(seed: number): Promise<number> {
 async function playMany(): Promise<number> {
   const startMs = performance.now();
   let told = startMs;
+  let shown = 0;
   const { failures, seeds, acquired, writes, cpuMs } = await simulate({
     firstSeed: Number(values.first),
     seeds: Number(values.seeds),
@@ -40,12 +41,12 @@ async function playMany(): Promise<number> {
     mostFailures: 20,
     ...(values.for === undefined ? {} : { forMs: Number(values.for) * 1_000 }),
     onProgress: (harvest) => {
+      for (; shown < harvest.failures.length; shown++) console.log(tell(harvest.failures[shown] as Failure));
       if (performance.now() - told < 10_000) return;
       told = performance.now();
       console.log(`${harvest.seeds} worlds, ${harvest.failures.length} with problems`);
     },
   });
-  for (const failure of failures) console.log(tell(failure));
   const seconds = ((performance.now() - startMs) / 1_000).toFixed(1);
   const each = (cpuMs / Math.max(1, seeds)).toFixed(2);
   console.log(
