@@ -1,13 +1,19 @@
 /**
- * `npm run bench [-- --rounds n --only name,name --quick --json]`: us and the incumbents, side by side, on a
- * server of our own. See README.md.
+ * `npm run bench [-- --rounds n --only name,name --quick --json --no-write --write-to file]`: us and the
+ * incumbents, side by side, on a server of our own. A full run writes docs/benchmarks.md.
  */
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { root } from '../scripts/run.mjs';
+import { compare } from './compare.js';
 import { disciplines } from './disciplines/index.js';
-import type { Discipline, Measurement, Results } from './disciplines/discipline.js';
-import { machine, print, sectionOf } from './report.js';
+import type { Results } from './disciplines/discipline.js';
+import { writePage } from './page.js';
+import { machine, print, sectionOf, type Report } from './report.js';
 import { Rig } from './rig.js';
 import { startServer } from './server.js';
+
+const ROUNDS = 9;
 
 const { values: options } = parseArgs({
   options: {
@@ -15,9 +21,11 @@ const { values: options } = parseArgs({
     only: { type: 'string', multiple: true, default: [] },
     quick: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
+    'no-write': { type: 'boolean', default: false },
+    'write-to': { type: 'string' },
   },
 });
-const rounds = Number(options.rounds ?? (options.quick ? 1 : 9));
+const rounds = Number(options.rounds ?? (options.quick ? 1 : ROUNDS));
 if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds takes a whole number from 1 on.');
 const only = new Set(options.only.flatMap((names) => names.split(',')));
 const names = [...disciplines, ...disciplines.flatMap(({ entries }) => entries)].map(({ name }) => name);
@@ -32,34 +40,42 @@ function chosen<T extends { readonly name: string }>(all: readonly T[]): readonl
   return named.length > 0 ? named : all;
 }
 
-/** In turns, round by round, each time from another entry on. */
-async function compare({ entries, turns = 1 }: Discipline, rig: Rig): Promise<Results> {
-  const field = chosen(entries);
-  const results = new Map(field.map(({ name }): [string, Measurement[]] => [name, []]));
-  // the first round warms up
-  for (let turn = -turns; turn < rounds * turns; turn++) {
-    for (let place = 0; place < field.length; place++) {
-      const entry = field[(place + turn + turns) % field.length];
-      const measurement = await entry?.measure(rig);
-      if (entry && measurement && turn >= 0) results.get(entry.name)?.push(measurement);
-    }
+/** Only a full run has figures that are worth to be kept. */
+function pageToWrite(): string | undefined {
+  if (options['write-to'] !== undefined) return options['write-to'];
+  const isFull = only.size === 0 && !options.quick && rounds >= ROUNDS;
+  return isFull && !options['no-write'] ? join(root, 'docs', 'benchmarks.md') : undefined;
+}
+
+async function run(rig: Rig, title: string): Promise<Report> {
+  const all = new Map<string, Results>();
+  const sections = [];
+  for (const discipline of chosen(disciplines)) {
+    await rig.quiet();
+    const startedAt = performance.now();
+    const { results, remarks } = await compare(discipline, chosen(discipline.entries), rounds, rig);
+    all.set(discipline.name, results);
+    const tookMs = performance.now() - startedAt;
+    const section = sectionOf(discipline, results, remarks, all, tookMs);
+    if (!options.json) print(section);
+    sections.push(section);
   }
-  return results;
+  return { machine: title, sections };
 }
 
 const server = await startServer();
 const rig = new Rig(server.url, options.quick);
 try {
-  const sections = [];
   const title = machine(server.version, server.apart);
   if (!options.json) console.log(title);
-  for (const discipline of chosen(disciplines)) {
-    const section = sectionOf(discipline, await compare(discipline, rig));
-    if (!options.json) print(discipline, section);
-    sections.push(section);
-  }
-  if (options.json) console.log(JSON.stringify({ machine: title, sections }, undefined, 2));
+  const report = await run(rig, title);
+  const page = pageToWrite();
+  if (page !== undefined) await writePage(page, report);
+  if (options.json) console.log(JSON.stringify(report, undefined, 2));
+  else if (page !== undefined) console.log(`\nwritten to ${page}`);
 } finally {
   await rig.close();
   await server.stop();
 }
+// what some of the others left behind would keep this process for half a minute
+process.exit();

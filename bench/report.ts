@@ -1,49 +1,85 @@
 import { cpus, totalmem } from 'node:os';
 import type { Bar, Discipline, Results } from './disciplines/discipline.js';
 
-/** The figures of one discipline: by entry, then by column. */
+export interface Report {
+  readonly machine: string;
+  readonly sections: readonly Section[];
+}
+
+/** What came out of one discipline. */
 export interface Section {
   readonly name: string;
   readonly title: string;
+  readonly tookMs: number;
+  /** By entry, then by column. */
   readonly figures: Readonly<Record<string, Readonly<Record<string, number>>>>;
-  readonly bars: readonly { readonly title: string; readonly figure: number; readonly passes: boolean }[];
+  /** Of those that have no figures: why. */
+  readonly remarks: Readonly<Record<string, string>>;
+  /** The same for the eye. */
+  readonly table: Table;
+  readonly bars: readonly Judgement[];
 }
 
-export function sectionOf(discipline: Discipline, results: Results): Section {
-  const { name, title, columns, bars } = discipline;
+export interface Table {
+  readonly head: readonly string[];
+  /** Each begins with the name of its entry; one without figures has its remark as its only other cell. */
+  readonly rows: readonly (readonly string[])[];
+}
+
+export interface Judgement {
+  readonly title: string;
+  readonly figure: number;
+  readonly passes: boolean;
+}
+
+export function sectionOf(
+  discipline: Discipline,
+  results: Results,
+  remarks: ReadonlyMap<string, string>,
+  all: ReadonlyMap<string, Results>,
+  tookMs: number,
+): Section {
+  const { name, title, columns, bars, entries } = discipline;
   const figures = [...results.keys()].map((entry) => [
     entry,
     Object.fromEntries(columns.map((column) => [column.title, column.figure(entry, results)])),
   ]);
+  const rows = entries.flatMap((entry) => {
+    const remark = remarks.get(entry.name);
+    if (remark !== undefined) return [[entry.name, remark]];
+    if (!results.has(entry.name)) return [];
+    return [[entry.name, ...columns.map(({ figure, digits }) => show(figure(entry.name, results), digits))]];
+  });
   return {
     name,
     title,
+    tookMs,
     figures: Object.fromEntries(figures) as Section['figures'],
-    bars: bars.map((bar) => judge(bar, results)).filter(({ figure }) => Number.isFinite(figure)),
+    remarks: Object.fromEntries(remarks),
+    table: { head: ['', ...columns.map((column) => column.title)], rows },
+    bars: bars.map((bar) => judge(bar, results, all)).filter(({ figure }) => Number.isFinite(figure)),
   };
 }
 
-function judge(bar: Bar, results: Results): Section['bars'][number] {
-  const figure = bar.figure(results);
+function judge(bar: Bar, results: Results, all: ReadonlyMap<string, Results>): Judgement {
+  const figure = bar.figure(results, all);
   const passes = bar.side === 'at most' ? figure <= bar.limit : figure >= bar.limit;
   return { title: `${bar.title}: ${show(figure, bar.digits)} (${bar.side} ${bar.limit})`, figure, passes };
 }
 
-export function print(discipline: Discipline, section: Section): void {
-  const head = ['', ...discipline.columns.map(({ title }) => title)];
-  const rows = Object.entries(section.figures).map(([entry, figures]) => [
-    entry,
-    ...discipline.columns.map(({ title, digits }) => show(figures[title] ?? NaN, digits)),
-  ]);
-  const widths = head.map((_, at) => Math.max(...[head, ...rows].map((row) => row[at]?.length ?? 0)));
-  console.log(`\n${section.title}`);
+export function print({ title, tookMs, table: { head, rows }, bars }: Section): void {
+  const tables = [head, ...rows.filter(({ length }) => length === head.length)];
+  const widths = head.map((_, at) => Math.max(...tables.map((row) => row[at]?.length ?? 0)));
+  widths[0] = Math.max(...rows.map(([name = '']) => name.length), 0);
+  console.log(`\n${title} [${(tookMs / 1000).toFixed(0)} s]`);
   for (const row of [head, ...rows]) {
+    const isRemark = row.length < head.length;
     const cells = row.map((cell, at) =>
-      at === 0 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0),
+      at === 0 || isRemark ? cell.padEnd(at === 0 ? (widths[at] ?? 0) : 0) : cell.padStart(widths[at] ?? 0),
     );
     console.log(`  ${cells.join('   ')}`);
   }
-  for (const { title, passes } of section.bars) console.log(`  ${passes ? 'PASS' : 'miss'}  ${title}`);
+  for (const { title: bar, passes } of bars) console.log(`  ${passes ? 'PASS' : 'miss'}  ${bar}`);
 }
 
 /** What all this ran on. */

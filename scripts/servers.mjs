@@ -46,6 +46,14 @@ export function findRedisServer() {
   return folders.map((folder) => join(folder, 'redis-server')).find(isProgram);
 }
 
+/** Some tests set the clock of a server, by a piece of C that they compile. */
+function hasCompiler() {
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...USUAL_FOLDERS];
+  return folders.some((folder) =>
+    ['cc', 'gcc', 'clang', 'tcc'].some((compiler) => isProgram(join(folder, compiler))),
+  );
+}
+
 /** @param {string[]} args */
 function aptGet(...args) {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
@@ -59,7 +67,7 @@ function installForDebian() {
   if (isOurs) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {
     aptGet('update');
-    aptGet('install', '--no-install-recommends', 'redis-server');
+    aptGet('install', '--no-install-recommends', 'redis-server', 'gcc', 'libc6-dev');
   } finally {
     if (isOurs) rmSync(POLICY, { force: true });
   }
@@ -70,7 +78,7 @@ function installForDebian() {
  * @returns {Promise<void>}
  */
 export async function ensureServers() {
-  if (findRedisServer()) return;
+  if (findRedisServer() && hasCompiler()) return;
   const mayInstall = process.getuid?.() === 0 && ['/usr/bin/apt-get', '/bin/apt-get'].some(isProgram);
   if (mayInstall) installForDebian();
   if (!findRedisServer()) throw new Error(ADVICE);

@@ -1,27 +1,22 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { RETRY_MS, TTL_MS, type Contestant } from './contestant.js';
+import { RETRY_MS, type OpenLocks } from './contestant.js';
 
 const COMPARE_AND_DELETE = `if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0`;
 const SHA = createHash('sha1').update(COMPARE_AND_DELETE).digest('hex');
 
-/** The least that can be called a lock: SET NX PX, and a script that deletes what is still ours. */
-export const bare: Contestant = {
-  name: 'bare',
-  async open(url) {
-    const client = new Redis(url);
-    await client.script('LOAD', COMPARE_AND_DELETE);
-    return {
-      async acquire(key) {
-        const token = randomUUID();
-        while ((await client.set(key, token, 'PX', TTL_MS, 'NX')) === null)
-          await sleep(RETRY_MS * (0.5 + Math.random()));
-        return () => client.evalsha(SHA, 1, key, token);
-      },
-      async close() {
-        await client.quit();
-      },
-    };
-  },
+/** SET NX PX, and a script that deletes what is still ours. */
+export const openBare: OpenLocks = async (url, ttlMs) => {
+  const client = new Redis(url);
+  await client.script('LOAD', COMPARE_AND_DELETE);
+  return {
+    async acquire(key) {
+      const token = randomUUID();
+      while ((await client.set(key, token, 'PX', ttlMs, 'NX')) === null)
+        await sleep(RETRY_MS * (0.5 + Math.random()));
+      return () => client.evalsha(SHA, 1, key, token);
+    },
+    close: () => client.quit(),
+  };
 };

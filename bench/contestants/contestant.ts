@@ -1,17 +1,32 @@
-/** One of those that the bench compares. */
+/** One of those that the bench compares. Its code is loaded only by the processes in which it takes part. */
 export interface Contestant {
   readonly name: string;
-  /** A service instance, as a replica of an application has one: with connections of its own. */
-  open(url: string): Promise<LockInstance>;
+  /** Rejects where it cannot be loaded. */
+  load(): Promise<OpenLocks>;
+  /** What is missing where it cannot be loaded. */
+  readonly needs?: string;
+  /** Whether it can keep a lock beyond its ttl by itself. */
+  readonly renews: boolean;
+  /**
+   * Leaves timers behind that go on sending commands when nobody waits any more. Its processes are replaced
+   * after each turn in which somebody waited.
+   */
+  readonly litters?: boolean;
 }
+
+/** Opens a service instance, as a replica of an application has one: with connections of its own. */
+export type OpenLocks = (url: string, ttlMs: number) => Promise<LockInstance>;
 
 /** The least that all have in common. */
 export interface LockInstance {
   /** Waits as long as it takes; the result gives the lock back. */
   acquire(key: string): Promise<Release>;
-  close(): Promise<void>;
+  /** The same with a lock that is renewed until it is given back, where `acquire` gives one that is not. */
+  hold?(key: string): Promise<Release>;
+  close(): Promise<unknown>;
 }
 
+/** Rejects, or resolves with false, when the lock had been lost. */
 export type Release = () => Promise<unknown>;
 
 /** What a server keeps a lock for when its holder died, for all alike. */
@@ -22,3 +37,25 @@ export const TTL_MS = 30_000;
  * waiter sooner, and costs the server in the same measure.
  */
 export const RETRY_MS = 50;
+
+/**
+ * For those who hand out a lock for as long as a callback runs: acquires, and returns what ends the callback.
+ *
+ * @param using runs the callback with the lock, and resolves when that was given back
+ */
+export function holdBy(
+  using: (callback: (stillHeld: () => boolean) => Promise<boolean>) => Promise<boolean>,
+): Promise<Release> {
+  return new Promise((resolve, reject) => {
+    const given = using(
+      (stillHeld) =>
+        new Promise((end) => {
+          resolve(() => {
+            end(stillHeld());
+            return given;
+          });
+        }),
+    );
+    given.catch(reject);
+  });
+}

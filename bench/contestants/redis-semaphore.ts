@@ -1,20 +1,22 @@
 import { Redis } from 'ioredis';
 import { Mutex } from 'redis-semaphore';
-import { TTL_MS, type Contestant } from './contestant.js';
+import type { OpenLocks } from './contestant.js';
 
-export const redisSemaphore: Contestant = {
-  name: 'redis-semaphore',
-  open(url) {
-    const client = new Redis(url);
-    return Promise.resolve({
-      async acquire(key) {
-        const mutex = new Mutex(client, key, { lockTimeout: TTL_MS, acquireTimeout: Infinity });
-        await mutex.acquire();
-        return () => mutex.release();
-      },
-      async close() {
-        await client.quit();
-      },
-    });
-  },
+export const openRedisSemaphore: OpenLocks = (url, ttlMs) => {
+  const client = new Redis(url);
+  return Promise.resolve({
+    async acquire(key) {
+      let held = true;
+      const onLockLost = (): void => {
+        held = false;
+      };
+      const mutex = new Mutex(client, key, { lockTimeout: ttlMs, acquireTimeout: Infinity, onLockLost });
+      await mutex.acquire();
+      return async () => {
+        await mutex.release();
+        return held;
+      };
+    },
+    close: () => client.quit(),
+  });
 };

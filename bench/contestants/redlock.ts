@@ -1,22 +1,20 @@
 import { Redis } from 'ioredis';
 import Redlock from 'redlock';
-import { RETRY_MS, TTL_MS, type Contestant } from './contestant.js';
+import { holdBy, RETRY_MS, type OpenLocks } from './contestant.js';
 
-export const redlock: Contestant = {
-  name: 'redlock',
-  open(url) {
-    const client = new Redis(url);
-    const locks = new Redlock([client], {
-      retryCount: -1,
-      retryDelay: RETRY_MS,
-      retryJitter: RETRY_MS / 2,
-    });
-    return Promise.resolve({
-      async acquire(key) {
-        const lock = await locks.acquire([key], TTL_MS);
-        return () => lock.release();
-      },
-      close: () => locks.quit(),
-    });
-  },
+export const openRedlock: OpenLocks = (url, ttlMs) => {
+  const locks = new Redlock([new Redis(url)], {
+    retryCount: -1,
+    retryDelay: RETRY_MS,
+    retryJitter: RETRY_MS / 2,
+  });
+  return Promise.resolve({
+    async acquire(key) {
+      const lock = await locks.acquire([key], ttlMs);
+      return () => lock.release();
+    },
+    hold: (key) =>
+      holdBy((callback) => locks.using([key], ttlMs, (signal) => callback(() => !signal.aborted))),
+    close: () => locks.quit(),
+  });
 };

@@ -20,6 +20,15 @@ export function quantileColumn(title: string, q: number, digits: number): Column
   return { title, digits, figure: (name, results) => quantile(valuesOf(name, results), q) };
 }
 
+/** A further figure, of all turns. */
+export function alsoOf(figure: string, name: string, results: Results): number[] {
+  return (results.get(name) ?? []).map(({ also }) => also?.[figure] ?? NaN);
+}
+
+export function alsoColumn(title: string, digits: number): Column {
+  return { title, digits, figure: (name, results) => median(alsoOf(title, name, results)) };
+}
+
 /** Median, and how far the turns were apart. */
 export function spreadColumns(unit: string, digits: number): Column[] {
   return [
@@ -37,11 +46,9 @@ export function timesColumn(base: string): Column {
   };
 }
 
-export const callsColumn: Column = {
-  title: 'calls/acquisition',
-  digits: 1,
-  figure(name, results) {
-    const turns = results.get(name) ?? [];
-    return sum(turns.map(({ calls }) => calls)) / sum(turns.map(({ acquisitions }) => acquisitions));
-  },
-};
+export const callsColumn: Column = { title: 'calls/acquisition', digits: 1, figure: callsPerAcquisition };
+
+export function callsPerAcquisition(name: string, results: Results): number {
+  const turns = results.get(name) ?? [];
+  return sum(turns.map(({ calls }) => calls)) / sum(turns.map(({ acquisitions }) => acquisitions));
+}

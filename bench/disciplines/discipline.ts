@@ -1,3 +1,4 @@
+import { whyAbsent } from '../contestants/absence.js';
 import type { Contestant } from '../contestants/contestant.js';
 import type { Rig } from '../rig.js';
 
@@ -11,6 +12,10 @@ export interface Discipline {
    * circumstances of those who are compared.
    */
   readonly turns?: number;
+  /** For those that take long: not more rounds than this, however many are asked for. */
+  readonly rounds?: number;
+  /** Whether a round comes first that does not count; default true. */
+  readonly warmUp?: boolean;
   readonly columns: readonly Column[];
   readonly bars: readonly Bar[];
 }
@@ -19,7 +24,12 @@ export interface Discipline {
 export interface Entry {
   readonly name: string;
   /** One turn. */
-  measure(rig: Rig): Promise<Measurement>;
+  measure(rig: Rig): Promise<Measurement | Remark>;
+}
+
+/** Why there is no figure, and will be none: the entry is not asked again, and its row says this instead. */
+export interface Remark {
+  readonly remark: string;
 }
 
 export interface Measurement {
@@ -28,6 +38,8 @@ export interface Measurement {
   /** Commands sent to the server, and the acquisitions that they were sent for. */
   readonly calls: number;
   readonly acquisitions: number;
+  /** Further figures of the turn, by name. */
+  readonly also?: Readonly<Record<string, number>>;
 }
 
 /** The measurements of one discipline, turn by turn, by the name of the entry. */
@@ -43,18 +55,23 @@ export interface Column {
 export interface Bar {
   readonly title: string;
   readonly digits: number;
-  figure(results: Results): number;
+  /** @param all the results of all disciplines up to this one, by name */
+  figure(results: Results, all: ReadonlyMap<string, Results>): number;
   readonly limit: number;
   /** Whether the figure has to stay below its limit or to reach it. */
   readonly side: 'at most' | 'at least';
 }
 
+/** Those that cannot be loaded here say so in their row. */
 export function entriesOf(
   contestants: readonly Contestant[],
-  measure: (contestant: Contestant, rig: Rig) => Promise<Measurement>,
+  measure: (contestant: Contestant, rig: Rig) => Promise<Measurement | Remark>,
 ): Entry[] {
   return contestants.map((contestant) => ({
     name: contestant.name,
-    measure: (rig) => measure(contestant, rig),
+    async measure(rig) {
+      const why = await whyAbsent(contestant);
+      return why === undefined ? measure(contestant, rig) : { remark: `not run: ${why}` };
+    },
   }));
 }

@@ -1,73 +1,86 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { RETRY_MS, type LockInstance } from '../contestants/contestant.js';
+import { RETRY_MS } from '../contestants/contestant.js';
 import { contestants } from '../contestants/index.js';
-import { interlock } from '../contestants/interlock.js';
-import type { Rig } from '../rig.js';
 import { quantile } from '../stats.js';
 import { callsColumn, quantileColumn, timesColumn, valuesOf } from './columns.js';
-import { entriesOf, type Bar, type Column, type Discipline, type Measurement } from './discipline.js';
+import { entriesOf, type Bar, type Column, type Discipline } from './discipline.js';
 
 /** Long enough for a waiter to have been refused, and to be wherever it waits. */
 const SETTLE_MS = 10;
+
+const TIMES = 25;
 
 const columns: readonly Column[] = [
   quantileColumn('p50 ms', 0.5, 2),
   quantileColumn('p99 ms', 0.99, 2),
   quantileColumn('min', 0, 2),
   quantileColumn('max', 1, 2),
+  timesColumn('bare'),
+  callsColumn,
 ];
 
-/** Between two replicas of an application. */
-export const handOff: Discipline = {
-  name: 'hand-off',
-  title: 'Hand-off to the one waiter of another instance: from the call of release until it has the lock',
-  columns: [...columns, timesColumn('bare'), callsColumn],
-  bars: [bar('p50', 0.5, 0.8), bar('p99', 0.99, 3)],
-  entries: entriesOf(contestants, async (contestant, rig) =>
-    handOffs(await rig.instance(contestant, 0), await rig.instance(contestant, 1), rig),
-  ),
-};
-
-/** Between two callers of one replica. To the others these are no different from callers elsewhere. */
+/** Between two callers of one replica. */
 export const handOffInside: Discipline = {
-  name: 'hand-off-inside',
-  title: 'The same with holder and waiter in one instance',
-  columns: [...columns, callsColumn],
-  bars: [],
-  entries: entriesOf([interlock], async (contestant, rig) => {
-    const locks = await rig.instance(contestant);
-    return handOffs(locks, locks, rig);
+  name: 'hand-off',
+  title: 'Hand-off to the one waiter, in one process: from the call of release until it has the lock',
+  columns,
+  bars: [bar('in one process, p50', 0.5, 0.6)],
+  entries: entriesOf(contestants, async (contestant, rig) => {
+    const replica = rig.replica(contestant);
+    await replica.ask('ready', { contestant: contestant.name });
+    const sentBefore = await replica.ask('sent', {});
+    const times = rig.size(TIMES);
+    const values: number[] = [];
+    for (let time = 0; time < times; time++) {
+      const terms = { contestant: contestant.name, key: rig.freshKey(), afterMs: anyMomentMs() };
+      values.push(await replica.ask('handOff', terms));
+    }
+    const calls = (await replica.ask('sent', {})) - sentBefore;
+    await rig.tidy(contestant, replica);
+    return { values, calls, acquisitions: 2 * times };
   }),
 };
 
-async function handOffs(holder: LockInstance, waiter: LockInstance, rig: Rig): Promise<Measurement> {
-  const values: number[] = [];
-  const times = rig.size(25);
-  const calls = rig.countCalls();
-  for (let time = 0; time < times; time++) values.push(await handOverMs(holder, waiter, rig.freshKey()));
-  return { values, calls: calls(), acquisitions: 2 * times };
-}
+/** Between two replicas of an application. */
+export const handOffAcross: Discipline = {
+  name: 'hand-off-across',
+  title: 'The same with holder and waiter in two processes',
+  columns,
+  bars: [bar('across processes, p50', 0.5, 0.8), bar('across processes, p99', 0.99, 3)],
+  entries: entriesOf(contestants, async (contestant, rig) => {
+    const [holder, waiter] = [rig.replica(contestant, 0), rig.replica(contestant, 1)];
+    const both = [holder, waiter];
+    const sentByBoth = async (): Promise<number> => {
+      const [ofHolder = 0, ofWaiter = 0] = await Promise.all(both.map((one) => one.ask('sent', {})));
+      return ofHolder + ofWaiter;
+    };
+    for (const one of both) await one.ask('ready', { contestant: contestant.name });
+    const sentBefore = await sentByBoth();
+    const times = rig.size(TIMES);
+    const values: number[] = [];
+    for (let time = 0; time < times; time++) {
+      const terms = { contestant: contestant.name, key: rig.freshKey() };
+      await holder.ask('take', terms);
+      await waiter.ask('stand', terms);
+      const [calledAtMs, hadAtMs] = await Promise.all([
+        holder.ask('handOver', { ...terms, afterMs: anyMomentMs() }),
+        waiter.ask('receive', terms),
+      ]);
+      values.push(hadAtMs - calledAtMs);
+    }
+    const calls = (await sentByBoth()) - sentBefore;
+    await rig.tidy(contestant, ...both);
+    return { values, calls, acquisitions: 2 * times };
+  }),
+};
 
-async function handOverMs(holder: LockInstance, waiter: LockInstance, key: string): Promise<number> {
-  const release = await holder.acquire(key);
-  let hadAt = NaN;
-  const waiting = waiter.acquire(key).then((next) => {
-    hadAt = performance.now();
-    return next;
-  });
-  // at any moment between two tries of those who try again and again
-  await sleep(SETTLE_MS + Math.random() * RETRY_MS);
-  const startedAt = performance.now();
-  const released = release();
-  const releaseNext = await waiting;
-  await released;
-  await releaseNext();
-  return hadAt - startedAt;
+/** At any moment between two tries of those who try again and again. */
+function anyMomentMs(): number {
+  return SETTLE_MS + Math.random() * RETRY_MS;
 }
 
 function bar(name: string, q: number, limit: number): Bar {
   return {
-    title: `hand-off, ${name} ms`,
+    title: `hand-off ${name} ms`,
     digits: 2,
     figure: (results) => quantile(valuesOf('interlock', results), q),
     side: 'at most',

@@ -1,16 +1,25 @@
 import { callers } from './callers.js';
 import { decorator } from './decorator.js';
 import type { Discipline } from './discipline.js';
-import { handOff, handOffInside } from './hand-off.js';
-import { herd, herdOfProcesses } from './herd.js';
+import { fairness } from './fairness.js';
+import { handOffAcross, handOffInside } from './hand-off.js';
+import { herdOfProcesses, herds } from './herd.js';
+import { imports } from './imports.js';
+import { renewals } from './renewal.js';
 import { sequential } from './sequential.js';
+import { start, startNest } from './start.js';
 
 export const disciplines: readonly Discipline[] = [
   sequential,
   callers,
-  handOff,
   handOffInside,
-  herd,
+  handOffAcross,
+  ...herds,
   herdOfProcesses,
+  fairness,
+  ...renewals,
   decorator,
+  start,
+  startNest,
+  imports,
 ];

@@ -77,6 +77,11 @@ export interface HolderSnapshot {
   readonly take: number;
   readonly fence: bigint;
   readonly expiresInMs: number;
+  /**
+   * Absent while it has a lease. `lingering`: released, and kept busy until then. `delayed`: its lease ran out, and
+   * its `lockDelay` keeps the key, or its share of it, closed until then.
+   */
+  readonly state?: 'lingering' | 'delayed';
 }
 
 /** The state of one key, as the server sees it. */
@@ -117,6 +122,12 @@ export interface BackendTraits {
   readonly pollMs: number;
   /** True when a server outside this process is behind it, so that calls can be lost. */
   readonly remote: boolean;
+  /**
+   * How long a key, or the share of it that was taken, stays closed after a lease ran out; not after a release, an
+   * abandonment or an eviction. Only compatible claims come in meanwhile: readers beside a dead reader, permits beside
+   * a dead one's. Default 0.
+   */
+  readonly lockDelayMs?: number;
 }
 
 /** What the core lends to a backend. */
@@ -167,6 +178,13 @@ export interface LockBackend {
    * batch means that for all.
    */
   renew(grants: readonly Grant[]): Promise<readonly RenewOutcome[]>;
+
+  /**
+   * Signs of life of many waiting claims in one step, in place of a `retry` of each. True, in the same order, for
+   * those that should ask again: the key may be free for them, or they have no place any more. Optional: without it
+   * each place is retried every `pollMs`.
+   */
+  stay?(claims: readonly Claim[]): Promise<readonly boolean[]>;
 
   /**
    * Frees the key and wakes who comes next. Idempotent: repeated after an unknown outcome it says `released`

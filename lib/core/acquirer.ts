@@ -1,7 +1,7 @@
-import type { Claim, Grant, LockBackend } from '../backends/lock-backend.js';
+import type { Claim, LockBackend } from '../backends/lock-backend.js';
 import { Chain } from './chain.js';
 import { claimOf, OwnerMint } from './claim.js';
-import { Contender, type Arena, type Verdict } from './contender.js';
+import { Contender, type Arena, type Granted } from './contender.js';
 import { holdInScope } from './context.js';
 import { Debts } from './debts.js';
 import type { Duration } from './duration.js';
@@ -10,12 +10,14 @@ import type { LockEvents } from './events.js';
 import { packHandle, type HandlePart } from './handle.js';
 import { deadlineOf, Hold } from './hold.js';
 import { Keeper } from './keeper.js';
+import type { NamedKey } from './key.js';
 import { HeldLease, type LeaseHost } from './lease.js';
-import { Line } from './line.js';
+import { Lines, type Line } from './line.js';
 import { ttlMsOf, type Terms } from './options.js';
 import { Calls, outcomeOf } from './outcome.js';
 import type { Refusal } from './refusal.js';
 import { Releaser } from './releaser.js';
+import { RollCall } from './roll-call.js';
 import type { ResolvedSettings } from './settings.js';
 
 /** A refused caller waits no longer than this for the keys that it got first to be given back. */
@@ -23,13 +25,15 @@ const ROLLBACK_MS = 40;
 
 /** Turns wishes into leases, and looks after them until they end. */
 export class Acquirer implements LeaseHost {
-  private readonly lines = new Map<string, Line>();
+  private readonly lines = new Lines();
   private readonly owners: OwnerMint;
   private readonly calls: Calls;
   private readonly keeper: Keeper;
   private readonly debts: Debts;
   private readonly releaser: Releaser;
   private readonly arena: Arena;
+  /** A holder that lost its lease to silence may be at work still: the lockDelay is for that, so nobody opens the key. */
+  private readonly delaysAfterDeath: boolean;
   private state: 'new' | 'open' | 'closed' = 'new';
 
   /** @param service whose scopes these leases open, for re-entry */
@@ -39,6 +43,7 @@ export class Acquirer implements LeaseHost {
     private readonly events: LockEvents,
     private readonly service: object,
   ) {
+    this.delaysAfterDeath = (backend.traits.lockDelayMs ?? 0) > 0;
     const { clock, callTimeoutMs, identity } = settings;
     this.owners = new OwnerMint(identity);
     this.calls = new Calls(clock, callTimeoutMs);
@@ -51,6 +56,7 @@ export class Acquirer implements LeaseHost {
       calls: this.calls,
       callTimeoutMs,
       contenders: new Chain(),
+      rollCall: new RollCall(clock, backend, this.calls),
       abandon: (name, claim) => this.debts.owe(name, claim.ttlMs, () => backend.abandon(claim)),
       waits: (name) => events.observed && events.emit({ type: 'waiting', key: name }),
     };
@@ -61,9 +67,7 @@ export class Acquirer implements LeaseHost {
   }
 
   get gauges(): { readonly held: number; readonly waiting: number; readonly owed: number } {
-    let waiting = 0;
-    for (const line of this.lines.values()) waiting += line.size;
-    return { held: this.keeper.size, waiting, owed: this.debts.size };
+    return { held: this.keeper.size, waiting: this.lines.waiting, owed: this.debts.size };
   }
 
   open(): void {
@@ -77,6 +81,7 @@ export class Acquirer implements LeaseHost {
     this.state = 'closed';
     // from the back, else each would send a claim as it moves up
     for (const contender of this.arena.contenders.toArray().reverse()) contender.close();
+    this.arena.rollCall.stop();
     await Promise.all(this.keeper.all.map((hold) => this.releaser.revoke(hold)));
     this.keeper.stop();
     await outcomeOf(clock, Math.max(0, endMs - clock.now()), () => this.releaser.settled());
@@ -84,37 +89,9 @@ export class Acquirer implements LeaseHost {
     this.calls.stop();
   }
 
-  /**
-   * Acquires all keys in the order of the map, or none.
-   *
-   * @param names the keys as their caller wrote them, by canonical key
-   */
-  async obtain(names: ReadonlyMap<string, string>, terms: Terms): Promise<HeldLease | Refusal> {
-    const { clock } = this.settings;
-    const startMs = clock.now();
-    const holds: Hold[] = [];
-    try {
-      for (const [key, name] of names) {
-        let hold = terms.reentrant ? this.reenter(key, terms) : undefined;
-        if (!hold) {
-          const verdict = await this.contend(key, name, terms, holds.length > 0 ? startMs : undefined);
-          if (verdict.kind !== 'granted') {
-            return await this.refuse(holds, { name, waitedMs: clock.now() - startMs, verdict });
-          }
-          hold = this.hold(name, verdict.grant, terms, verdict.uncertain, startMs);
-        }
-        holds.push(hold);
-        // else it was granted while the service closed, and nobody would look after it
-        if (this.state === 'closed')
-          return await this.refuse(holds, { name, waitedMs: 0, verdict: { kind: 'closed' } });
-      }
-      const lost = holds.length > 1 ? this.lostOf(holds) : undefined;
-      if (lost) return await this.refuse(holds, { ...lost, waitedMs: clock.now() - startMs });
-    } catch (error) {
-      await this.rollBack(holds);
-      throw error;
-    }
-    return new HeldLease(this, holds as [Hold, ...Hold[]]);
+  /** Acquires all keys in their order, or none. */
+  obtain(wanted: readonly [NamedKey, ...NamedKey[]], terms: Terms): Promise<HeldLease | Refusal> {
+    return wanted.length === 1 ? this.obtainOne(wanted[0], terms) : this.obtainAll(wanted, terms);
   }
 
   /**
@@ -130,8 +107,11 @@ export class Acquirer implements LeaseHost {
     const isOver = parts.some(({ grant }) => nowMs >= deadlineOf(sentAtMs, grant.claim.ttlMs));
     if (isOver || this.state === 'closed') return undefined;
     const holds = parts.map(({ name, grant }) => {
-      this.lineOf(grant.claim.key).granted();
-      return this.hold(name, { ...grant, sentAtMs }, terms, false, sentAtMs);
+      const line = this.lines.of(grant.claim.key);
+      line.granted();
+      // the handle does not tell whether a claim of that owner is still on its way
+      const granted: Granted = { kind: 'granted', grant: { ...grant, sentAtMs }, uncertain: true };
+      return this.hold(name, line, granted, terms, sentAtMs);
     });
     return new HeldLease(this, holds as [Hold, ...Hold[]]);
   }
@@ -167,6 +147,79 @@ export class Acquirer implements LeaseHost {
     this.keeper.lose(hold, 'silent');
   }
 
+  /** What {@link obtainAll} does, without what one key has no need of: nearly all have one. */
+  private obtainOne(wanted: NamedKey, terms: Terms): Promise<HeldLease | Refusal> {
+    const startMs = this.settings.clock.now();
+    return new Promise((resolve) => {
+      this.take(wanted, terms, startMs, startMs, (result) => {
+        resolve(result instanceof Hold ? new HeldLease(this, [result]) : this.refuse([], result));
+      });
+    });
+  }
+
+  private async obtainAll(
+    wanted: readonly [NamedKey, ...NamedKey[]],
+    terms: Terms,
+  ): Promise<HeldLease | Refusal> {
+    const { clock } = this.settings;
+    const startMs = clock.now();
+    const holds: Hold[] = [];
+    try {
+      for (const one of wanted) {
+        const result = await new Promise<Hold | Refusal>((resolve) => {
+          this.take(one, terms, startMs, clock.now(), resolve);
+        });
+        if (!(result instanceof Hold)) return await this.refuse(holds, result);
+        holds.push(result);
+      }
+      // else they were granted while the service closed
+      if (this.state === 'closed') {
+        const [{ name }] = wanted;
+        return await this.refuse(holds, { name, waitedMs: 0, verdict: { kind: 'closed' } });
+      }
+      const lost = this.lostOf(holds);
+      if (lost) return await this.refuse(holds, { ...lost, waitedMs: clock.now() - startMs });
+    } catch (error) {
+      await this.rollBack(holds);
+      throw error;
+    }
+    return new HeldLease(this, holds as [Hold, ...Hold[]]);
+  }
+
+  /**
+   * One key: a share of the hold around the caller, or a new hold, or why there is none.
+   *
+   * @param startMs when the wait began, which several keys have in common
+   * @throws LockLostError, LockError when the hold around the caller cannot be shared
+   */
+  private take(
+    wanted: NamedKey,
+    terms: Terms,
+    startMs: number,
+    nowMs: number,
+    done: (result: Hold | Refusal) => void,
+  ): void {
+    const { key, name } = wanted;
+    const shared = terms.reentrant ? this.reenter(key, terms) : undefined;
+    if (shared) return done(shared);
+    const obstacle = this.obstacle(terms);
+    if (obstacle) return done({ name, waitedMs: nowMs - startMs, verdict: obstacle });
+    const line = this.lines.of(key);
+    // never 0 for a wait that is used up: that would be a single try, which may take as long as any call
+    const waitMs = terms.waitMs === 0 ? 0 : startMs + terms.waitMs - nowMs || -1;
+    const claim = claimOf(key, this.owners.next(terms.identity), terms, waitMs > 0);
+    new Contender(this.arena, line, name, claim, nowMs, waitMs, terms.signal, (verdict) => {
+      if (verdict.kind === 'granted') done(this.hold(name, line, verdict, terms, startMs));
+      else done({ name, waitedMs: this.settings.clock.now() - startMs, verdict });
+    }).start();
+  }
+
+  /** Why nothing is even asked for. */
+  private obstacle({ signal }: Terms): Refusal['verdict'] | undefined {
+    if (this.state !== 'open') return { kind: 'closed' };
+    return signal?.aborted ? { kind: 'aborted', reason: signal.reason as unknown } : undefined;
+  }
+
   private async extend(hold: Hold, ttlMs: number): Promise<void> {
     if (await this.keeper.extend(hold, ttlMs)) return;
     if (hold.loss) throw hold.loss;
@@ -178,30 +231,7 @@ export class Acquirer implements LeaseHost {
     );
   }
 
-  /** Several keys have one wait in common, which began at `startMs`. */
-  private contend(key: string, name: string, terms: Terms, startMs?: number): Promise<Verdict> {
-    if (this.state !== 'open') return Promise.resolve({ kind: 'closed' });
-    const { signal } = terms;
-    if (signal?.aborted) return Promise.resolve({ kind: 'aborted', reason: signal.reason as unknown });
-    const nowMs = this.settings.clock.now();
-    // never 0 for a wait that is used up: that would be a single try, which may take as long as any call
-    const leftMs = (startMs ?? nowMs) + terms.waitMs - nowMs;
-    const waitMs = terms.waitMs === 0 ? 0 : leftMs || -1;
-    const claim = claimOf(key, this.owners.next(terms.identity), terms, waitMs > 0);
-    return new Contender(this.arena, this.lineOf(key), name, claim, nowMs, waitMs, signal).run();
-  }
-
-  private lineOf(key: string): Line {
-    let line = this.lines.get(key);
-    if (!line) {
-      line = new Line(key, this.lines);
-      this.lines.set(key, line);
-    }
-    return line;
-  }
-
-  private hold(name: string, grant: Grant, terms: Terms, uncertain: boolean, startMs: number): Hold {
-    const line = this.lineOf(grant.claim.key);
+  private hold(name: string, line: Line, { grant, uncertain }: Granted, terms: Terms, startMs: number): Hold {
     const hold = new Hold(name, grant, terms.renew, terms.minHoldMs, this.settings.clock, line);
     hold.uncertain = uncertain;
     this.keeper.add(hold);
@@ -244,6 +274,7 @@ export class Acquirer implements LeaseHost {
     return undefined;
   }
 
+  /** Never at once: whoever listens may lock again, and must not do so in the middle of a line that moves up. */
   private async refuse(holds: readonly Hold[], refusal: Refusal): Promise<Refusal> {
     await this.rollBack(holds);
     if (!this.events.observed) return refusal;
@@ -269,6 +300,7 @@ export class Acquirer implements LeaseHost {
       this.events.alert({ type: 'lost', key: hold.name, fence: grant.fence, reason: loss.reason });
     }
     // silence proves nothing: the server may keep it for us still; and it should, for whoever has the handle
-    if (loss?.reason === 'silent' && !hold.handedOver) this.releaser.oweAbandon(hold);
+    const mayBeOurs = loss?.reason === 'silent' || (loss?.reason === 'gone' && hold.uncertain);
+    if (mayBeOurs && !hold.handedOver && !this.delaysAfterDeath) this.releaser.oweAbandon(hold);
   }
 }

@@ -12,7 +12,8 @@ import type { Chain, Link } from './chain.js';
 import type { Clock, Timer } from './clock.js';
 import { deadlineOf } from './hold.js';
 import type { Line, LineMember } from './line.js';
-import type { Calls, Failure, Outcome } from './outcome.js';
+import type { Call, Calls, Failure, Outcome } from './outcome.js';
+import type { Present, RollCall } from './roll-call.js';
 
 /** What a wish for one key came to. */
 export type Verdict =
@@ -22,6 +23,8 @@ export type Verdict =
   | { readonly kind: 'aborted'; readonly reason: unknown }
   | { readonly kind: 'closed' };
 
+export type Granted = Extract<Verdict, { kind: 'granted' }>;
+
 /** What all contenders of a service have in common. */
 export interface Arena {
   readonly clock: Clock;
@@ -30,6 +33,7 @@ export interface Arena {
   readonly callTimeoutMs: number;
   /** All that wait for an answer. */
   readonly contenders: Chain<Contender>;
+  readonly rollCall: RollCall;
   /** Something of that claim may be left on the server. */
   abandon(name: string, claim: Claim): void;
   /** The server said that it has to wait; told once a wish. */
@@ -42,6 +46,8 @@ const FIRST_BACKOFF_MS = 25;
 const LONGEST_BACKOFF_MS = 1_000;
 /** No asking again faster than this without a hint. */
 const SHORTEST_PAUSE_MS = 5;
+/** Who is in the way is asked anew after so many polls, though the roll call shows life at each of them. */
+const POLLS_A_REFRESH = 10;
 
 const RUBBISH: Failure = {
   ok: false,
@@ -53,12 +59,11 @@ const RUBBISH: Failure = {
  * One wish for one key, until it is granted or given up: claim, take a place, and ask again at each hint, at
  * the holder's expiry and at the poll interval. A hint is never trusted; an answer of the server decides.
  */
-export class Contender implements LineMember, Link<Contender> {
+export class Contender implements LineMember, Link<Contender>, Call<Grant | Place>, Present {
   failure: Failure | undefined;
   /** In the arena's chain. */
   before: Contender | undefined;
   after: Contender | undefined;
-  private resolve!: (verdict: Verdict) => void;
   private settled = false;
   private inFlight = false;
   /** A hint came while an answer was awaited; that answer may be older than the hint. */
@@ -67,6 +72,7 @@ export class Contender implements LineMember, Link<Contender> {
   private beside = false;
   private uncertain = false;
   private place: Place | undefined;
+  private heardAtMs = 0;
   private answered = false;
   private backoffMs = FIRST_BACKOFF_MS;
   private deadlineTimer: Timer | undefined;
@@ -79,9 +85,10 @@ export class Contender implements LineMember, Link<Contender> {
     private readonly line: Line,
     private readonly name: string,
     public claim: Claim,
-    startMs: number,
+    private readonly startMs: number,
     private readonly waitMs: number,
     private readonly signal: AbortSignal | undefined,
+    private readonly done: (verdict: Verdict) => void,
   ) {
     this.deadlineMs = startMs + waitMs;
   }
@@ -95,8 +102,8 @@ export class Contender implements LineMember, Link<Contender> {
     return this.place?.busy;
   }
 
-  /** Never rejects. */
-  run(): Promise<Verdict> {
+  /** To be called at `startMs`. */
+  start(): void {
     const { signal } = this;
     if (signal) {
       this.onAbort = () => this.conclude({ kind: 'aborted', reason: signal.reason as unknown });
@@ -104,10 +111,7 @@ export class Contender implements LineMember, Link<Contender> {
     }
     this.line.enter();
     this.arena.contenders.add(this);
-    return new Promise((resolve) => {
-      this.resolve = resolve;
-      this.enter();
-    });
+    this.enter();
   }
 
   /** Called by the line when it becomes the head. */
@@ -127,20 +131,44 @@ export class Contender implements LineMember, Link<Contender> {
     if (!this.place || (this.place.busy.ahead ?? 0) === 0) this.attempt();
   }
 
+  get heardOfMs(): number | undefined {
+    return this.place && !this.inFlight && !this.settled ? this.heardAtMs : undefined;
+  }
+
+  seen(atMs: number): void {
+    this.heardAtMs = atMs;
+  }
+
   /** The service is closing. */
   close(): void {
     this.conclude({ kind: 'closed' });
   }
 
+  send(): Promise<Grant | Place> {
+    return this.place ? this.place.retry() : this.arena.backend.claim(this.claim);
+  }
+
+  onOutcome(outcome: Outcome<Grant | Place>): void {
+    this.inFlight = false;
+    if (this.settled) return;
+    if (!outcome.ok) return this.onFailure(outcome);
+    if (!isAnswer(outcome.value)) return this.onFailure(RUBBISH);
+    this.failure = undefined;
+    this.backoffMs = FIRST_BACKOFF_MS;
+    if (isGrant(outcome.value)) this.onGrant(outcome.value);
+    else this.onPlace(outcome.value);
+  }
+
   private enter(): void {
-    if (this.waitMs === 0) return this.attempt();
+    if (this.waitMs === 0) return this.attempt(this.startMs);
     if (this.line.admitsBeside(this.claim)) {
       this.beside = true;
       this.claim = { ...this.claim, queue: false };
-      this.attempt();
+      this.attempt(this.startMs);
+    } else if (this.line.join(this)) {
+      this.attempt(this.startMs);
     } else {
-      this.line.join(this);
-      if (!this.inFlight) this.armDeadline();
+      this.armDeadline();
     }
   }
 
@@ -151,7 +179,7 @@ export class Contender implements LineMember, Link<Contender> {
     this.deadlineTimer = this.arena.clock.setTimer(() => this.onDeadline(), leftMs);
   }
 
-  private attempt(): void {
+  attempt(nowMs = this.arena.clock.now()): void {
     if (this.settled) return;
     if (this.inFlight) {
       this.hinted = true;
@@ -160,29 +188,15 @@ export class Contender implements LineMember, Link<Contender> {
     this.retryTimer?.clear();
     this.inFlight = true;
     this.hinted = false;
-    const { backend, calls } = this.arena;
-    const { place, claim } = this;
-    const call = (): Promise<Grant | Place> => (place ? place.retry() : backend.claim(claim));
-    void calls.outcome(call, this.timeoutMs()).then((outcome) => this.onOutcome(outcome));
+    this.arena.calls.make(this, nowMs, this.timeoutMs(nowMs));
   }
 
-  private timeoutMs(): number {
-    const { callTimeoutMs, clock } = this.arena;
+  private timeoutMs(nowMs: number): number {
+    const { callTimeoutMs } = this.arena;
     if (this.waitMs === 0) return callTimeoutMs;
     // not yet past its very first call, so all of its time is left
     if (!this.deadlineTimer && this.waitMs + GRACE_MS >= callTimeoutMs) return callTimeoutMs;
-    return Math.max(1, Math.min(callTimeoutMs, this.deadlineMs + GRACE_MS - clock.now()));
-  }
-
-  private onOutcome(outcome: Outcome<Grant | Place>): void {
-    this.inFlight = false;
-    if (this.settled) return;
-    if (!outcome.ok) return this.onFailure(outcome);
-    if (!isAnswer(outcome.value)) return this.onFailure(RUBBISH);
-    this.failure = undefined;
-    this.backoffMs = FIRST_BACKOFF_MS;
-    if (isGrant(outcome.value)) this.onGrant(outcome.value);
-    else this.onPlace(outcome.value);
+    return Math.max(1, Math.min(callTimeoutMs, this.deadlineMs + GRACE_MS - nowMs));
   }
 
   private onGrant(grant: Grant): void {
@@ -200,7 +214,8 @@ export class Contender implements LineMember, Link<Contender> {
     if (this.waitMs === 0) return this.conclude({ kind: 'busy', busy: place.busy });
     if (!this.answered) this.arena.waits(this.name);
     this.answered = true;
-    if (this.arena.clock.now() >= this.deadlineMs) {
+    this.heardAtMs = this.arena.clock.now();
+    if (this.heardAtMs >= this.deadlineMs) {
       this.place = place;
       return this.onDeadline();
     }
@@ -210,14 +225,22 @@ export class Contender implements LineMember, Link<Contender> {
     place.onHint(() => this.attempt());
     if (this.hinted) return this.attempt();
     const { expiresInMs = Infinity } = place.busy;
-    this.retryIn(Math.max(SHORTEST_PAUSE_MS, Math.min(this.arena.backend.traits.pollMs, expiresInMs + 1)));
+    this.retryIn(Math.max(SHORTEST_PAUSE_MS, Math.min(this.pollMs(), expiresInMs + 1)));
+  }
+
+  /** How long until it asks by itself, without a reason. */
+  private pollMs(): number {
+    const { rollCall, backend } = this.arena;
+    if (!rollCall.isHeld) return backend.traits.pollMs;
+    rollCall.add(this);
+    return POLLS_A_REFRESH * backend.traits.pollMs;
   }
 
   /** From beside the line into it. */
   private fallIn(): void {
     this.beside = false;
     this.claim = { ...this.claim, queue: true };
-    this.line.join(this);
+    if (this.line.join(this)) this.attempt();
   }
 
   private onFailure(failure: Failure): void {
@@ -260,8 +283,9 @@ export class Contender implements LineMember, Link<Contender> {
       this.arena.abandon(this.name, this.claim);
     }
     this.arena.contenders.delete(this);
+    if (this.place) this.arena.rollCall.delete(this);
     this.line.leave(this);
-    this.resolve(verdict);
+    this.done(verdict);
   }
 }
 

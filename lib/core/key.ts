@@ -34,16 +34,23 @@ export function canonicalKey(prefix: string, key: unknown): string {
   return `${prefix}:${readable}~${digest}`;
 }
 
+/** A key by its two names: the canonical one, and the one that its caller wrote. */
+export interface NamedKey {
+  readonly key: string;
+  readonly name: string;
+}
+
 /** One or several keys as given by a caller: without duplicates, in the order in which all callers take them. */
-export function canonicalKeys(prefix: string, keys: unknown): Map<string, string> {
-  if (typeof keys === 'string') return new Map([[canonicalKey(prefix, keys), keys]]);
+export function canonicalKeys(prefix: string, keys: unknown): readonly [NamedKey, ...NamedKey[]] {
+  if (typeof keys === 'string') return [{ key: canonicalKey(prefix, keys), name: keys }];
   if (!Array.isArray(keys))
     throw new LockKeyError(`A lock's key is a text or a list of texts, and this one is ${show(keys)}.`);
   if (keys.length === 0) throw new LockKeyError('The list of keys is empty; name at least one.');
   // not keys.map, which would leave the holes of a list as they are
-  const pairs = Array.from(keys, (key: unknown): [string, string] => [
-    canonicalKey(prefix, key),
-    key as string,
-  ]);
-  return new Map(pairs.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+  const pairs = Array.from(keys, (key: unknown): [string, NamedKey] => {
+    const named = { key: canonicalKey(prefix, key), name: key as string };
+    return [named.key, named];
+  });
+  const different = [...new Map(pairs).values()];
+  return different.sort((a, b) => (a.key < b.key ? -1 : 1)) as [NamedKey, ...NamedKey[]];
 }

@@ -29,6 +29,39 @@ type News = Pick<LineMember, 'busy' | 'failure'>;
 const NO_NEWS: News = { busy: undefined, failure: undefined };
 
 /**
+ * The lines of one service, by key. The one that fell idle last stays: its key is often the next that is wanted, and
+ * a Map that gains and loses its only entry for each lock would be made anew all the time.
+ */
+export class Lines {
+  private readonly byKey = new Map<string, Line>();
+  private lastIdle: Line | undefined;
+
+  /** How many callers wait in this process. */
+  get waiting(): number {
+    let waiting = 0;
+    for (const line of this.byKey.values()) waiting += line.size;
+    return waiting;
+  }
+
+  /** To be entered, or told of a grant, at once. */
+  of(key: string): Line {
+    let line = this.byKey.get(key);
+    if (!line) {
+      line = new Line(key, this);
+      this.byKey.set(key, line);
+    }
+    return line;
+  }
+
+  /** @internal Nobody has business with its key any more. */
+  fellIdle(line: Line): void {
+    const { lastIdle } = this;
+    if (lastIdle && lastIdle !== line && lastIdle.isIdle) this.byKey.delete(lastIdle.key);
+    this.lastIdle = line;
+  }
+}
+
+/**
  * The callers of one key in one process, first come, first served. Only its head talks to the server, so that
  * ten thousand local waiters are one there.
  */
@@ -41,15 +74,18 @@ export class Line {
   private held = 0;
   private lastNews = NO_NEWS;
 
-  /** @param lines where it is kept, and takes itself out when nobody has business with its key any more */
   constructor(
-    private readonly key: string,
-    private readonly lines: Map<string, Line>,
+    readonly key: string,
+    private readonly lines: Lines,
   ) {}
 
   /** How many callers wait in this process. */
   get size(): number {
     return (this.head ? 1 : 0) + (this.followers?.size ?? 0);
+  }
+
+  get isIdle(): boolean {
+    return this.present === 0 && this.held === 0;
   }
 
   /**
@@ -70,13 +106,14 @@ export class Line {
     this.present++;
   }
 
-  join(member: LineMember): void {
+  /** True when it is the head, and may talk to the server; else its turn comes by `takeTurn`. */
+  join(member: LineMember): boolean {
     if (this.head) {
       (this.followers ??= new Set()).add(member);
-    } else {
-      this.head = member;
-      member.takeTurn(0);
+      return false;
     }
+    this.head = member;
+    return true;
   }
 
   /** For good; of those who entered, each does so once. */
@@ -84,7 +121,7 @@ export class Line {
     this.present--;
     if (this.head === member) this.moveUp(this.news);
     else this.followers?.delete(member);
-    this.leaveIfEmpty();
+    this.restIfIdle();
   }
 
   /** A member was granted the key; from here on the process holds it, once more. */
@@ -97,7 +134,7 @@ export class Line {
   freed(): void {
     this.held--;
     this.head?.hintFromHere();
-    this.leaveIfEmpty();
+    this.restIfIdle();
   }
 
   private moveUp(news: News): void {
@@ -113,7 +150,9 @@ export class Line {
     }
   }
 
-  private leaveIfEmpty(): void {
-    if (this.present === 0 && this.held === 0) this.lines.delete(this.key);
+  private restIfIdle(): void {
+    if (!this.isIdle) return;
+    this.lastNews = NO_NEWS;
+    this.lines.fellIdle(this);
   }
 }

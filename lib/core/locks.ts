@@ -6,7 +6,8 @@ import { currentScope, runInScope, type Scope } from './context.js';
 import { LockConfigurationError, LockError, LockLostError, LockUnavailableError } from './errors.js';
 import { LockEvents, type LockEvent } from './events.js';
 import { unpackHandle, type HandlePart } from './handle.js';
-import { canonicalKey, canonicalKeys } from './key.js';
+import { answersOf } from './keeper.js';
+import { canonicalKey, canonicalKeys, type NamedKey } from './key.js';
 import { HeldLease, lossOf, type Lease } from './lease.js';
 import { termsOf, type GuardOptions, type LockOptions, type Terms } from './options.js';
 import { outcomeOf } from './outcome.js';
@@ -56,10 +57,13 @@ export class Locks {
    * @throws LockKeyError, LockConfigurationError before anything is sent, when the call is wrong
    * @throws the reason of `options.signal` when it aborts
    */
-  async acquire(keys: Keys, options?: LockOptions): Promise<Lease> {
-    const result = await this.obtain(keys, this.terms(options));
-    if (result instanceof HeldLease) return result;
-    throw errorOf(result);
+  acquire(keys: Keys, options?: LockOptions): Promise<Lease> {
+    try {
+      return this.obtain(keys, this.terms(options)).then(leaseOf);
+    } catch (error) {
+      const wrongCall = error as Error;
+      return Promise.reject(wrongCall);
+    }
   }
 
   /**
@@ -73,9 +77,8 @@ export class Locks {
       throw new LockConfigurationError('tryAcquire never waits, so it has no option wait; use acquire.');
     }
     const result = await this.obtain(keys, this.terms({ ...options, wait: 0 }));
-    if (result instanceof HeldLease) return result;
-    if (result.verdict.kind === 'busy') return null;
-    throw errorOf(result);
+    if (result instanceof HeldLease || result.verdict.kind !== 'busy') return leaseOf(result);
+    return null;
   }
 
   /**
@@ -97,9 +100,7 @@ export class Locks {
       throw new LockConfigurationError('using has nothing to run; give it a function as its last argument.');
     }
     const terms = this.terms(options);
-    const lease = await this.obtain(keys, terms);
-    if (!(lease instanceof HeldLease)) throw errorOf(lease);
-    return this.guard(lease, terms, body);
+    return this.guard(leaseOf(await this.obtain(keys, terms)), terms, body);
   }
 
   /**
@@ -181,7 +182,7 @@ export class Locks {
     await this.start();
     const sentAtMs = this.settings.clock.now();
     const grants = parts.map(({ grant }) => grant);
-    const answers = await this.ask(`adopt "${parts[0].name}"`, () => this.backend.renew(grants));
+    const answers = answersOf(await this.ask(`adopt "${parts[0].name}"`, () => this.backend.renew(grants)));
     parts.forEach((part, index) => refuseUnlessRenewed(part, answers[index]));
     const lease = this.acquirer.adopt(parts, sentAtMs, terms);
     if (lease) return lease;
@@ -242,20 +243,20 @@ export class Locks {
 
   /** Acquires all keys in their global order, or none. Throws for wrong calls, never for a busy key. */
   protected obtain(keys: Keys, terms: Terms): Promise<HeldLease | Refusal> {
-    const names = canonicalKeys(this.settings.prefix, keys);
+    const wanted = canonicalKeys(this.settings.prefix, keys);
     refuseMode(this.backend, terms);
-    if (this.acquirer.isOpen && !terms.signal?.aborted) return this.acquirer.obtain(names, terms);
-    return this.obtainWhenStarted(names, terms);
+    if (this.acquirer.isOpen && !terms.signal?.aborted) return this.acquirer.obtain(wanted, terms);
+    return this.obtainWhenStarted(wanted, terms);
   }
 
   /** What the start takes is part of the wait. */
   private async obtainWhenStarted(
-    names: ReadonlyMap<string, string>,
+    wanted: readonly [NamedKey, ...NamedKey[]],
     terms: Terms,
   ): Promise<HeldLease | Refusal> {
     const { clock, callTimeoutMs } = this.settings;
     const { signal, waitMs } = terms;
-    const [name = ''] = names.values();
+    const [{ name }] = wanted;
     const startMs = clock.now();
     const limitMs = waitMs === 0 ? callTimeoutMs : waitMs;
     const refusal = (verdict: Refusal['verdict']): Refusal => ({
@@ -271,7 +272,7 @@ export class Locks {
     if (outcome === undefined) return refusal({ kind: 'aborted', reason: signal?.reason as unknown });
     if (outcome.ok) {
       const leftMs = waitMs === 0 ? 0 : Math.max(1, startMs + waitMs - clock.now());
-      return this.acquirer.obtain(names, { ...terms, waitMs: leftMs });
+      return this.acquirer.obtain(wanted, { ...terms, waitMs: leftMs });
     }
     if (outcome.error instanceof LockError) throw outcome.error;
     const error = new Error(`the lock service has not started within ${limitMs} ms`);
@@ -319,6 +320,11 @@ export class Locks {
     if (outcome.ok) return outcome.value;
     throw new LockUnavailableError(`Could not ${what}: ${outcome.error.message}`, { cause: outcome.error });
   }
+}
+
+function leaseOf(result: HeldLease | Refusal): HeldLease {
+  if (result instanceof HeldLease) return result;
+  throw errorOf(result);
 }
 
 /** Undefined when the signal aborts first. */

@@ -18,10 +18,32 @@ export type Outcome<T> = { readonly ok: true; readonly value: T } | Failure;
  */
 const ANSWERS_IN_HAND_MS = 0;
 
-/** A call whose answer is awaited. */
-interface Pending extends Link<Pending> {
-  readonly deadlineMs: number;
-  readonly expire: () => void;
+/** A call to a backend, and who is told what came of it: once, and after `send` has returned. */
+export interface Call<T> {
+  send(): Promise<T>;
+  onOutcome(outcome: Outcome<T>): void;
+}
+
+/** A call whose answer is awaited. Who made it hears of the answer or of the silence, whichever comes first. */
+class Pending<T = unknown> implements Call<T>, Link<Pending> {
+  before: Pending | undefined;
+  after: Pending | undefined;
+
+  constructor(
+    private readonly others: Chain<Pending>,
+    private readonly call: Call<T>,
+    readonly deadlineMs: number,
+  ) {
+    others.add(this);
+  }
+
+  send(): Promise<T> {
+    return this.call.send();
+  }
+
+  onOutcome(outcome: Outcome<T>): void {
+    if (this.others.delete(this)) this.call.onOutcome(outcome);
+  }
 }
 
 /**
@@ -39,19 +61,23 @@ export class Calls {
   ) {}
 
   /**
-   * Never rejects. Whatever a backend rejects with that is no BackendError proves nothing, and counts as
-   * unknown; so does silence.
+   * Whatever a backend rejects with that is no BackendError proves nothing, and counts as unknown; so does
+   * silence.
    *
+   * @param nowMs the time, or a moment ago
    * @param timeoutMs when it is other than the usual limit
    */
-  outcome<T>(call: () => Promise<T>, timeoutMs = this.limitMs): Promise<Outcome<T>> {
-    if (timeoutMs !== this.limitMs) return outcomeOf(this.clock, timeoutMs, call);
+  make<T>(call: Call<T>, nowMs: number, timeoutMs = this.limitMs): void {
+    if (timeoutMs !== this.limitMs) return makeAlone(this.clock, call, timeoutMs);
+    const pending = new Pending(this.pending, call, nowMs + timeoutMs);
+    this.timer ??= this.clock.setTimer(this.expireDue, timeoutMs, true);
+    settle(pending);
+  }
+
+  /** The same for those who rather wait. Never rejects. */
+  outcome<T>(send: () => Promise<T>, timeoutMs = this.limitMs): Promise<Outcome<T>> {
     return new Promise((resolve) => {
-      const pending = this.enqueue(() => resolve(silence(timeoutMs)));
-      settle(call, (outcome) => {
-        this.pending.delete(pending);
-        resolve(outcome);
-      });
+      this.make({ send, onOutcome: resolve }, this.clock.now(), timeoutMs);
     });
   }
 
@@ -59,15 +85,7 @@ export class Calls {
   stop(): void {
     this.timer?.clear();
     this.timer = undefined;
-    this.expireUntil(Infinity);
-  }
-
-  private enqueue(expire: () => void): Pending {
-    const deadlineMs = this.clock.now() + this.limitMs;
-    const pending: Pending = { deadlineMs, expire, before: undefined, after: undefined };
-    this.pending.add(pending);
-    this.timer ??= this.clock.setTimer(this.expireDue, this.limitMs, true);
-    return pending;
+    for (const call of this.pending.toArray()) call.onOutcome(silence(this.limitMs));
   }
 
   private readonly expireDue = (): void => {
@@ -76,42 +94,43 @@ export class Calls {
   };
 
   private expireUnanswered(nowMs: number): void {
-    this.timer = undefined;
-    this.expireUntil(nowMs);
-    const { first } = this.pending;
-    if (!first) return;
-    this.timer = this.clock.setTimer(this.expireDue, first.deadlineMs - this.clock.now(), true);
-  }
-
-  private expireUntil(nowMs: number): void {
     for (let due = this.pending.first; due && due.deadlineMs <= nowMs; due = this.pending.first) {
-      this.pending.delete(due);
-      due.expire();
+      due.onOutcome(silence(this.limitMs));
     }
+    const { first } = this.pending;
+    this.timer = first && this.clock.setTimer(this.expireDue, first.deadlineMs - this.clock.now(), true);
   }
 }
 
 /** One call, under a deadline with a timer of its own. Never rejects, like {@link Calls.outcome}. */
-export function outcomeOf<T>(clock: Clock, timeoutMs: number, call: () => Promise<T>): Promise<Outcome<T>> {
+export function outcomeOf<T>(clock: Clock, timeoutMs: number, send: () => Promise<T>): Promise<Outcome<T>> {
   return new Promise((resolve) => {
-    let timer = clock.setTimer(() => {
-      timer = clock.setTimer(() => resolve(silence(timeoutMs)), ANSWERS_IN_HAND_MS);
-    }, timeoutMs);
-    settle(call, (outcome) => {
-      timer.clear();
-      resolve(outcome);
-    });
+    makeAlone(clock, { send, onOutcome: resolve }, timeoutMs);
   });
 }
 
-function settle<T>(call: () => Promise<T>, done: (outcome: Outcome<T>) => void): void {
+function makeAlone<T>(clock: Clock, call: Call<T>, timeoutMs: number): void {
+  let isPending = true;
+  const onOutcome = (outcome: Outcome<T>): void => {
+    if (!isPending) return;
+    isPending = false;
+    timer.clear();
+    call.onOutcome(outcome);
+  };
+  let timer = clock.setTimer(() => {
+    timer = clock.setTimer(() => onOutcome(silence(timeoutMs)), ANSWERS_IN_HAND_MS);
+  }, timeoutMs);
+  settle({ send: () => call.send(), onOutcome });
+}
+
+function settle<T>(call: Call<T>): void {
   try {
-    call().then(
-      (value) => done({ ok: true, value }),
-      (reason: unknown) => done(failure(reason)),
+    call.send().then(
+      (value) => call.onOutcome({ ok: true, value }),
+      (reason: unknown) => call.onOutcome(failure(reason)),
     );
   } catch (thrown) {
-    done(failure(thrown));
+    queueMicrotask(() => call.onOutcome(failure(thrown)));
   }
 }
 

@@ -5,12 +5,31 @@ import { LockUnavailableError } from './errors.js';
 import type { LockEvents } from './events.js';
 import type { Hold } from './hold.js';
 import type { Keeper } from './keeper.js';
-import type { Calls, Failure } from './outcome.js';
+import type { Call, Calls, Failure, Outcome } from './outcome.js';
 
 const FIRST_BACKOFF_MS = 20;
 
 /** Whether the hold was still ours when it was given back; or why that is not known, and a debt was left behind. */
 type Release = boolean | Error;
+
+/** The first try to give a hold back, and who wants to know what comes of it. */
+class GivingBack implements Call<'released' | 'gone'> {
+  constructor(
+    readonly hold: Hold,
+    readonly startMs: number,
+    readonly done: (release: Release) => void,
+    private readonly backend: LockBackend,
+    private readonly told: (giving: GivingBack, outcome: Outcome<'released' | 'gone'>) => void,
+  ) {}
+
+  send(): Promise<'released' | 'gone'> {
+    return this.backend.release(this.hold.grant, this.hold.lingerMs);
+  }
+
+  onOutcome(outcome: Outcome<'released' | 'gone'>): void {
+    this.told(this, outcome);
+  }
+}
 
 /** Gives holds back: settles a renewal in flight first, and owes what the server does not confirm. */
 export class Releaser {
@@ -34,28 +53,22 @@ export class Releaser {
    * @returns whether all were still ours
    * @throws LockUnavailableError, after all were tried, when the server did not confirm one
    */
-  async releaseAll(holds: readonly Hold[]): Promise<boolean> {
-    // all at once, sent in that order: a silent server costs no more than for one of them
-    const releases: Promise<Release>[] = [];
-    for (let index = holds.length - 1; index >= 0; index--) {
-      releases.push(this.releaseShare(holds[index] as Hold));
-    }
-    let allWereHeld = true;
-    let failure: Error | undefined;
-    for (const release of releases.length === 1 ? [await releases[0]] : await Promise.all(releases)) {
-      if (release instanceof Error) failure ??= release;
-      else allWereHeld &&= release === true;
-    }
-    if (failure) throw failure;
-    return allWereHeld;
+  releaseAll(holds: readonly Hold[]): Promise<boolean> {
+    const first = holds[0];
+    if (!first || holds.length > 1) return this.releaseSeveral(holds);
+    return new Promise((resolve, reject) => {
+      this.releaseShare(first, (release) => (release instanceof Error ? reject(release) : resolve(release)));
+    });
   }
 
   /** Gives one back whoever still shares it; used at shutdown, where nobody is left to be told of a failure. */
   async revoke(hold: Hold): Promise<void> {
     this.keeper.lose(hold, 'shutdown');
     if (hold.handedOver) return;
-    await this.send(hold);
-    if (hold.uncertain) this.oweAbandon(hold);
+    this.pending++;
+    await new Promise<Release>((resolve) => {
+      this.send(hold, resolve);
+    });
   }
 
   /** Resolves when all releases that were called have come to something. */
@@ -72,36 +85,60 @@ export class Releaser {
     this.debts.owe(hold.name, hold.longestTtlMs, () => this.backend.abandon(claim));
   }
 
-  private async releaseShare(hold: Hold): Promise<Release> {
-    if (--hold.shares > 0) return hold.state === 'held';
-    if (hold.state !== 'held') return false;
+  private async releaseSeveral(holds: readonly Hold[]): Promise<boolean> {
+    // all at once, sent in that order: a silent server costs no more than for one of them
+    const releases = [...holds].reverse().map(
+      (hold) =>
+        new Promise<Release>((resolve) => {
+          this.releaseShare(hold, resolve);
+        }),
+    );
+    let allWereHeld = true;
+    let failure: Error | undefined;
+    for (const release of await Promise.all(releases)) {
+      if (release instanceof Error) failure ??= release;
+      else allWereHeld &&= release;
+    }
+    if (failure) throw failure;
+    return allWereHeld;
+  }
+
+  private releaseShare(hold: Hold, done: (release: Release) => void): void {
+    if (--hold.shares > 0) return done(hold.state === 'held');
+    if (hold.state !== 'held') return done(false);
     hold.state = 'released';
     this.keeper.remove(hold);
     this.pending++;
     // else it could arrive after the release, and bring the key back to life
-    if (hold.renewal) await hold.renewal;
-    const release = await this.send(hold);
+    if (hold.renewal) void hold.renewal.then(() => this.send(hold, done));
+    else this.send(hold, done);
+  }
+
+  private send(hold: Hold, done: (release: Release) => void): void {
+    const startMs = this.clock.now();
+    this.calls.make(new GivingBack(hold, startMs, done, this.backend, this.onOutcome), startMs);
+    // the call is on its way: what the next one here sends now arrives behind it
+    hold.end();
+  }
+
+  private readonly onOutcome = (giving: GivingBack, outcome: Outcome<'released' | 'gone'>): void => {
+    if (outcome.ok) this.settle(giving, outcome.value === 'released');
+    else void this.insist(giving, outcome).then((release) => this.settle(giving, release));
+  };
+
+  private settle({ hold, done }: GivingBack, release: Release): void {
     if (hold.uncertain) this.oweAbandon(hold);
-    if (this.events.observed && !(release instanceof Error)) {
+    if (this.events.observed && hold.state === 'released' && !(release instanceof Error)) {
       const { fence, sentAtMs } = hold.grant;
       const heldMs = this.clock.now() - sentAtMs;
       this.events.emit({ type: 'released', key: hold.name, fence, heldMs, wasHeld: release });
     }
     if (--this.pending === 0) this.onSettled?.();
-    return release;
-  }
-
-  private async send(hold: Hold): Promise<Release> {
-    const startMs = this.clock.now();
-    const call = this.calls.outcome(() => this.backend.release(hold.grant, hold.lingerMs));
-    // the call is on its way: what the next one here sends now arrives behind it
-    hold.end();
-    const outcome = await call;
-    return outcome.ok ? outcome.value === 'released' : this.insist(hold, startMs, outcome);
+    done(release);
   }
 
   /** The first try was not confirmed: more of them, until the usual time for a call is over. */
-  private async insist(hold: Hold, startMs: number, firstFailure: Failure): Promise<Release> {
+  private async insist({ hold, startMs }: GivingBack, firstFailure: Failure): Promise<Release> {
     const giveUpAtMs = startMs + this.callTimeoutMs;
     let failure = firstFailure;
     let sentAtMs = startMs;

@@ -29,7 +29,17 @@ export const FAULTS: readonly Fault[] = ['before', 'after', 'hang', 'hang-after'
 
 /** The calls that can fail; `retry` is that of a place. `nodes` never rejects, and is not among them. */
 export type BackendMethod =
-  'start' | 'claim' | 'retry' | 'abandon' | 'renew' | 'release' | 'inspect' | 'list' | 'evict' | 'stop';
+  | 'start'
+  | 'claim'
+  | 'retry'
+  | 'stay'
+  | 'abandon'
+  | 'renew'
+  | 'release'
+  | 'inspect'
+  | 'list'
+  | 'evict'
+  | 'stop';
 
 /** One call that was made. */
 export interface BackendCall {
@@ -41,7 +51,7 @@ export interface BackendCall {
   /** What it was about; the first one in a batch of renewals, the prefix of a list. */
   readonly key?: string;
   readonly owner?: string;
-  /** How many leases a batch of renewals has; 1 for other calls. */
+  /** How many leases a batch of renewals has, or claims a sign of life; 1 for other calls. */
   readonly size: number;
   readonly fault?: Fault;
 }
@@ -77,6 +87,7 @@ export function faulty(backend: LockBackend, plan: FaultPlan = []): FaultyBacken
 /** See {@link faulty}. */
 export class FaultyBackend implements LockBackend {
   readonly traits: BackendTraits;
+  readonly stay?: (claims: readonly Claim[]) => Promise<readonly boolean[]>;
   /** All calls so far, oldest first. */
   readonly calls: BackendCall[] = [];
   /** May be replaced at any time; the counts go on. */
@@ -90,6 +101,7 @@ export class FaultyBackend implements LockBackend {
   ) {
     this.traits = inner.traits;
     this.plan = plan;
+    if (inner.stay) this.stay = (claims) => this.carryOutStay(claims);
   }
 
   /** Forgets the calls and counts from 1 again. */
@@ -138,6 +150,11 @@ export class FaultyBackend implements LockBackend {
 
   stop(): Promise<void> {
     return this.carryOut('stop', {}, () => this.inner.stop());
+  }
+
+  private carryOutStay(claims: readonly Claim[]): Promise<readonly boolean[]> {
+    const subject = { ...claims[0], size: claims.length };
+    return this.carryOut('stay', subject, async () => (await this.inner.stay?.(claims)) ?? []);
   }
 
   /** Not async: a fault may have to throw synchronously. */

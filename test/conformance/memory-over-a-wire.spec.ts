@@ -8,7 +8,7 @@ const server = new MemoryServer();
 
 describeLockBackend('memory, over a wire', {
   runner: { describe, it },
-  traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue' },
+  traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue', stay: true },
   create: () => overAWire(memory({ server }), 1),
   shortTtlMs: 150,
   leftovers: async () => (server.size.keys === 0 ? [] : [`${server.size.keys} keys`]),

@@ -7,7 +7,7 @@ const server = new MemoryServer({ clock });
 
 describeLockBackend('memory', {
   runner: { describe, it },
-  traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue' },
+  traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue', stay: true },
   create: () => memory({ server }),
   clock,
   wait: (ms) => clock.advance(ms),

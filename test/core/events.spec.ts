@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { LockEvent } from '../../lib/core/events.js';
-import { setUp } from '../support/rig.js';
+import type { Lease } from '../../lib/core/lease.js';
+import { setUp, type Watched } from '../support/rig.js';
 
 describe('events', () => {
   it('tell of a wait, an acquisition and a release, with what they took', async () => {
@@ -30,6 +31,30 @@ describe('events', () => {
       { type: 'busy', key: 'k', waitedMs: 100, holder: expect.stringMatching(/^web-1~/) },
     ]);
     await lease.release();
+  });
+
+  it('reach a listener who may lock at once, while those in the line give up', async () => {
+    const rig = setUp();
+    const lease = await rig.replica().locks.acquire('k');
+    const again: Watched<Lease>[] = [];
+    rig.locks.events$.subscribe(({ type }) => {
+      if (type === 'busy') again.push(rig.watch(rig.locks.acquire('k', { wait: '1m' })));
+    });
+    const head = rig.watch(rig.locks.acquire('k', { wait: 100 }));
+    // so that its time is over before theirs is noticed
+    await rig.clock.settle();
+    const behind = [1, 2].map(() => rig.watch(rig.locks.acquire('k', { wait: 100 })));
+    const patient = rig.watch(rig.locks.acquire('k', { wait: '1m' }));
+    await rig.clock.advance(400);
+    expect([head, ...behind].map(({ settled }) => settled)).toEqual([true, true, true]);
+    // one for the whole process
+    expect((await rig.locks.inspect('k'))?.waiting).toBe(1);
+    await lease.release();
+    for (const next of [patient, ...again]) {
+      await rig.clock.advance(10);
+      expect(await next.value?.release()).toBe(true);
+    }
+    expect(again).toHaveLength(3);
   });
 
   it('tell of re-entry, loss, and what nobody else would hear of', async () => {

@@ -111,6 +111,24 @@ describe('a lease', () => {
     },
   );
 
+  it('[22] a holder that is lost to silence leaves the key closed for the lockDelay: it may be at work still', async () => {
+    const rig = setUp({
+      lockDelay: '2s',
+      plan: ({ method, nOfMethod }) => (method === 'renew' && nOfMethod > 1 ? 'hang' : undefined),
+    });
+    const lease = await rig.locks.acquire('k', { ttl: '1s' });
+    const told = abortTime(rig, lease);
+    const startMs = rig.clock.now();
+    const next = rig.watch(rig.replica().locks.acquire('k', { wait: '10s' }));
+    await rig.clock.advance(6_000);
+    const renewedMs = 1_000 / 3;
+    expect(told.atMs! - startMs).toBeLessThan(renewedMs + 1_000);
+    expect(next.atMs - startMs).toBeGreaterThanOrEqual(renewedMs + 1_000 + 2_000);
+    expect(next.atMs - startMs).toBeLessThan(renewedMs + 1_000 + 2_000 + 100);
+    await next.value?.release();
+    expect(await lease.release()).toBe(false);
+  });
+
   it('[22] the deadline counts from the last renewal that was confirmed, from before it was sent', async () => {
     const rig = setUp({
       between: (inner) =>

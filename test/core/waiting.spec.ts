@@ -6,18 +6,12 @@ import { LockTimeoutError } from '../../lib/core/errors.js';
 import type { Lease } from '../../lib/core/lease.js';
 import { Locks } from '../../lib/core/locks.js';
 import { FAULTS } from '../../lib/testing/faulty-backend.js';
+import { deaf } from '../support/deaf.js';
 import { changed, count, PATIENCE_MS, Rig, setUp, type Watched } from '../support/rig.js';
 
-/** A backend that never hints. */
-function deaf(inner: LockBackend): LockBackend {
-  const mute = <T extends object>(answer: T): T => {
-    if (!('onHint' in answer) || !('retry' in answer)) return answer;
-    const retry = answer.retry as () => Promise<object>;
-    return { ...answer, onHint: () => undefined, retry: async () => mute(await retry()) };
-  };
-  return changed(inner, {
-    claim: async (claim: Parameters<LockBackend['claim']>[0]) => mute(await inner.claim(claim)),
-  });
+/** Of each key with which somebody has business. */
+function linesOf(locks: Locks): ReadonlyMap<string, unknown> {
+  return (locks as unknown as { acquirer: { lines: { byKey: Map<string, unknown> } } }).acquirer.lines.byKey;
 }
 
 describe('waiting', () => {
@@ -87,8 +81,32 @@ describe('waiting', () => {
     ).toBe(reason);
     expect(rig.backend.calls).toHaveLength(calls);
     expect(getEventListeners(signal, 'abort')).toEqual([]);
-    const { acquirer } = rig.locks as unknown as { acquirer: { lines: Map<string, unknown> } };
-    expect(acquirer.lines.size).toBe(0);
+    expect(linesOf(rig.locks).size).toBe(0);
+  });
+
+  it('of the keys that nobody wants any more, one is remembered', async () => {
+    const rig = setUp();
+    const keys = Array.from({ length: 20 }, (_, index) => `k${index}`);
+    const leases = await Promise.all(keys.map((key) => rig.locks.acquire(key)));
+    expect(linesOf(rig.locks).size).toBe(20);
+    for (const lease of leases) await lease.release();
+    for (const key of ['k3', 'k3', 'k4', 'k3']) await (await rig.locks.acquire(key)).release();
+    expect([...linesOf(rig.locks).keys()]).toEqual(['interlock:k3']);
+  });
+
+  it('what went wrong with a key is forgotten with the last who wanted it', async () => {
+    const rig = setUp();
+    rig.backend.plan = ({ method }) => (method === 'claim' ? 'before' : undefined);
+    await rig.failure(500, rig.locks.acquire('k', { wait: 100 }));
+    const lease = await rig.replica().locks.acquire('k');
+    rig.backend.plan = ({ method }) => (method === 'claim' ? 'hang' : undefined);
+    const head = rig.watch(rig.locks.acquire('k'));
+    const behind = await rig.failure(300, rig.locks.acquire('k', { wait: 100 }));
+    expect(behind).toBeInstanceOf(LockTimeoutError);
+    rig.backend.plan = [];
+    await lease.release();
+    await rig.clock.advance(3_000);
+    expect(await head.value?.release()).toBe(true);
   });
 
   it.each(['the head of the line', 'behind the head'])(
@@ -230,6 +248,8 @@ describe('waiting', () => {
     const rig = setUp({
       between: (inner) =>
         changed(inner, {
+          // it asks by itself then
+          stay: undefined as never,
           claim: async (claim) => {
             const answer = await inner.claim(claim);
             if ('fence' in answer) return answer;

@@ -1,14 +1,17 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import { findRedisServer } from '../../scripts/servers.mjs';
 
 const BOOT_LIMIT_MS = 10_000;
+const CALL_LIMIT_MS = 1_000;
+const CONFIGURATION = 'redis.conf';
 
 /**
  * The shell starts the server, tells its process id, and waits for its own standard input to end. That ends
@@ -16,8 +19,35 @@ const BOOT_LIMIT_MS = 10_000;
  */
 const GUARD = '"$0" "$@" >redis.log 2>&1 & echo $!; cat >/dev/null; kill -9 $! 2>/dev/null; wait';
 
+/** How a server is to be started. */
+export interface RedisServerPlan {
+  readonly port?: number;
+  /** As on the command line; they win over the file at each start. */
+  readonly settings?: readonly string[];
+  /** The lines of its configuration file, which the server itself may rewrite. */
+  readonly file?: readonly string[];
+  /** On top of our own. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
+  return listenOn(0);
+}
+
+/**
+ * Free together with the one that is 10,000 above it, where a node of a cluster talks to the others. Both are
+ * below the range from which systems take the ports of outgoing connections, so they stay free until used.
+ */
+export async function freeClusterPort(): Promise<number> {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 2_700);
+    const free = await Promise.all([listenOn(port), listenOn(port + 10_000)]).catch(() => undefined);
+    if (free) return port;
+  }
+}
+
+async function listenOn(port: number): Promise<number> {
+  const server = createServer().listen(port, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
   server.close();
@@ -35,18 +65,62 @@ export class RedisServer implements AsyncDisposable {
     readonly port: number,
     private readonly folder: string,
     private readonly settings: readonly string[],
+    private readonly environment: Readonly<Record<string, string>>,
   ) {}
 
   /** @param settings as on the command line of redis-server */
-  static async start(...settings: string[]): Promise<RedisServer> {
+  static start(...settings: string[]): Promise<RedisServer> {
+    return RedisServer.launch({ settings });
+  }
+
+  static async launch(plan: RedisServerPlan): Promise<RedisServer> {
+    const { port, settings = [], file = [], environment = {} } = plan;
     const folder = await mkdtemp(join(tmpdir(), 'interlock-redis-'));
-    const server = new RedisServer(await freePort(), folder, settings);
+    await writeFile(join(folder, CONFIGURATION), file.map((line) => `${line}\n`).join(''));
+    const server = new RedisServer(port ?? (await freePort()), folder, settings, environment);
     await server.boot();
     return server;
   }
 
   get url(): string {
     return `redis://127.0.0.1:${this.port}`;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  get alive(): boolean {
+    return this.guard !== undefined;
+  }
+
+  /** One command, over a connection of its own, so that it works in every state; rejects after a second without a reply. */
+  async call(command: string, ...given: (string | number)[]): Promise<unknown> {
+    const client = new Redis({
+      port: this.port,
+      lazyConnect: true,
+      enableReadyCheck: false,
+      retryStrategy: () => null,
+      connectTimeout: CALL_LIMIT_MS,
+      maxRetriesPerRequest: 0,
+    });
+    client.on('error', () => undefined);
+    const limit = setTimeout(() => client.disconnect(), CALL_LIMIT_MS);
+    try {
+      await client.connect();
+      return await client.call(command, ...given);
+    } finally {
+      clearTimeout(limit);
+      client.disconnect();
+    }
+  }
+
+  /** What the server says of itself under that heading, by name. */
+  async info(section: string): Promise<ReadonlyMap<string, string>> {
+    const text = String(await this.call('INFO', section));
+    return new Map(
+      [...text.matchAll(/^([^:#\r\n]+):(.*?)\r?$/gm)].map(([, name = '', value = '']) => [name, value]),
+    );
   }
 
   /** Stops answering, with all connections left open. */
@@ -68,7 +142,7 @@ export class RedisServer implements AsyncDisposable {
     await exit;
   }
 
-  /** Comes back on the same port; empty, unless the settings make it durable. */
+  /** Comes back on the same port and with its configuration; empty, unless the settings make it durable. */
   async restart(): Promise<void> {
     await this.kill();
     await this.boot();
@@ -87,8 +161,10 @@ export class RedisServer implements AsyncDisposable {
     const program = findRedisServer();
     if (!program) throw new Error('redis-server is missing: run `node scripts/servers.mjs`.');
     const basics = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
-    const guard = spawn('sh', ['-c', GUARD, program, ...basics, '--dir', this.folder, ...this.settings], {
+    const given = [join(this.folder, CONFIGURATION), ...basics, '--dir', this.folder, ...this.settings];
+    const guard = spawn('sh', ['-c', GUARD, program, ...given], {
       cwd: this.folder,
+      env: { ...process.env, ...this.environment },
       stdio: ['pipe', 'pipe', 'ignore'],
     });
     this.guard = guard;

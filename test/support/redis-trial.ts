@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import {
   isGrant,
@@ -9,50 +8,34 @@ import {
   type Place,
 } from '../../lib/backends/lock-backend.js';
 import { redis } from '../../lib/backends/redis/index.js';
-import { SystemClock } from '../../lib/core/clock.js';
+import { BackendTrial, type Client } from './backend-trial.js';
 import { RedisServer } from './redis-server.js';
 
-/** A backend that was started, and what it told its core. */
-export interface Client {
-  readonly backend: LockBackend;
-  readonly doubts: (string | undefined)[];
-  readonly reports: Error[];
-}
+export type { Client } from './backend-trial.js';
+export { until } from './until.js';
 
 /** One redis-server, backends on it, and an eye on its keys. */
-export class RedisTrial {
-  readonly clock = new SystemClock();
-  private readonly clients: Client[] = [];
-  private owners = 0;
-
+export class RedisTrial extends BackendTrial {
   private constructor(
     readonly server: RedisServer,
     readonly admin: Redis,
-  ) {}
+  ) {
+    super();
+  }
 
   static async open(...settings: string[]): Promise<RedisTrial> {
-    const server = await RedisServer.start(...settings);
+    return RedisTrial.over(await RedisServer.start(...settings));
+  }
+
+  /** On a server that was started for it, and ends with it. */
+  static async over(server: RedisServer): Promise<RedisTrial> {
     const admin = new Redis({ port: server.port, retryStrategy: () => 50, maxRetriesPerRequest: null });
     admin.on('error', () => undefined);
     return new RedisTrial(server, admin);
   }
 
-  async connect(backend: LockBackend = redis(this.server.url)): Promise<Client> {
-    const client: Client = { backend, doubts: [], reports: [] };
-    await backend.start({
-      clock: this.clock,
-      identity: 'trial',
-      doubt: (owner) => void client.doubts.push(owner),
-      report: (error) => void client.reports.push(error),
-    });
-    this.clients.push(client);
-    return client;
-  }
-
-  claim(given: Partial<Claim> = {}): Claim {
-    const owner = `owner-${++this.owners}`;
-    const of = given.mode === 'shared' ? 0 : 1;
-    return { key: 'trial:key', owner, mode: 'exclusive', take: 1, of, ttlMs: 20_000, queue: false, ...given };
+  connect(backend: LockBackend = redis(this.server.url)): Promise<Client> {
+    return this.start(backend);
   }
 
   /** Everything that the server keeps, apart from the last fence and the marks of abandoned claims. */
@@ -71,12 +54,12 @@ export class RedisTrial {
   /** Empties the server for the next test. */
   async clear(): Promise<void> {
     await this.checkExpiries();
-    await Promise.all(this.clients.splice(0).map(({ backend }) => backend.stop()));
+    await this.stopAll();
     await this.admin.flushall();
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.clients.splice(0).map(({ backend }) => backend.stop()));
+    await this.stopAll();
     this.admin.disconnect();
     await this.server.stop();
   }
@@ -125,18 +108,6 @@ function hintOrPoll(place: Place, pollMs: number): Promise<void> {
       resolve();
     });
   });
-}
-
-export async function until(
-  reached: () => boolean | Promise<boolean>,
-  what: string,
-  limitMs = 5000,
-): Promise<void> {
-  const endMs = performance.now() + limitMs;
-  while (!(await reached())) {
-    assert(performance.now() < endMs, `${what} within ${limitMs} ms`);
-    await sleep(5);
-  }
 }
 
 /** What a call was rejected with. */

@@ -1,6 +1,7 @@
 import { afterEach, expect } from '@jest/globals';
 import { memory, MemoryServer } from '../../lib/backends/memory/index.js';
 import type { LockBackend } from '../../lib/backends/lock-backend.js';
+import type { Duration } from '../../lib/core/duration.js';
 import type { LockEvent } from '../../lib/core/events.js';
 import type { Lease } from '../../lib/core/lease.js';
 import { Locks } from '../../lib/core/locks.js';
@@ -32,6 +33,7 @@ export interface RigOptions extends LockSettings {
   readonly plan?: FaultPlan;
   /** Something more between the service and the server. */
   readonly between?: (backend: LockBackend) => LockBackend;
+  readonly lockDelay?: Duration;
 }
 
 /** What a promise came to, and when. */
@@ -58,8 +60,8 @@ export class Rig {
   }
 
   replica(options: RigOptions = {}): Replica {
-    const { plan = [], between = (backend) => backend, ...settings } = options;
-    const backend = faulty(between(memory({ server: this.server })), plan);
+    const { plan = [], between = (backend) => backend, lockDelay = 0, ...settings } = options;
+    const backend = faulty(between(memory({ server: this.server, lockDelay })), plan);
     const locks = new Locks(backend, { clock: this.clock, ...settings });
     const events: LockEvent[] = [];
     locks.events$.subscribe((event) => void events.push(event));

@@ -48,6 +48,7 @@ export class Weather {
     Object.assign(Object.create(inner) as LockBackend, {
       claim: (claim: Claim) => this.send(async () => this.place(await inner.claim(claim))),
       abandon: (claim: Claim) => this.send(() => inner.abandon(claim)),
+      stay: (claims: readonly Claim[]) => this.send(async () => (await inner.stay?.(claims)) ?? []),
       renew: (grants: readonly Grant[]) => this.send(() => inner.renew(grants)),
       release: (grant: Grant, lingerMs?: number) => this.send(() => inner.release(grant, lingerMs)),
       inspect: (key: string) => this.send(() => inner.inspect(key)),

@@ -40,7 +40,7 @@ describe('a faulty backend', () => {
     const runner = new CollectingRunner();
     describeLockBackend('faulty', {
       runner,
-      traits: memory().traits,
+      traits: { ...memory().traits, stay: true },
       create: () => faulty(memory({ server })),
       clock: manual,
       wait: (ms) => manual.advance(ms),

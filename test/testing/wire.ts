@@ -48,6 +48,7 @@ export function overAWire(inner: LockBackend, longestMs: number): LockBackend {
     },
     claim: (claim) => ask(() => inner.claim(claim)),
     abandon: (claim) => send(() => inner.abandon(claim)),
+    ...(inner.stay && { stay: (claims) => send(async () => (await inner.stay?.(claims)) ?? []) }),
     renew: (grants) => send(() => inner.renew(grants)),
     release: (grant, lingerMs) => send(() => inner.release(grant, lingerMs)),
     inspect: (key) => send(() => inner.inspect(key)),

@@ -1,9 +1,12 @@
 import type { Clock } from '../../core/clock.js';
+import { durationMs, type Duration } from '../../core/duration.js';
 import type { LockBackend } from '../lock-backend.js';
 import { MemoryBackend } from './memory-backend.js';
 import { MemoryServer } from './memory-server.js';
 
 export { MemoryServer } from './memory-server.js';
+
+const LOCK_DELAY = { minMs: 0, maxMs: 3_600_000 };
 
 /** The options of {@link memory}. */
 export interface MemoryOptions {
@@ -11,6 +14,11 @@ export interface MemoryOptions {
   readonly clock?: Clock;
   /** The state to work on, to share it between several backends of one process. Default: a new one. */
   readonly server?: MemoryServer;
+  /**
+   * How long a key stays closed after the death of a holder: when its lease runs out, not when it is released.
+   * Default 0.
+   */
+  readonly lockDelay?: Duration;
 }
 
 /**
@@ -23,5 +31,6 @@ export interface MemoryOptions {
  * LockModule.forRoot({ backend: memory() })
  */
 export function memory(options: MemoryOptions = {}): LockBackend {
-  return new MemoryBackend(options.server ?? new MemoryServer(options.clock ? { clock: options.clock } : {}));
+  const server = options.server ?? new MemoryServer(options.clock ? { clock: options.clock } : {});
+  return new MemoryBackend(server, durationMs('lockDelay', options.lockDelay ?? 0, LOCK_DELAY));
 }

@@ -1,4 +1,4 @@
-import type { Busy, Claim, LockSnapshot } from '../lock-backend.js';
+import type { Busy, Claim, HolderSnapshot, LockSnapshot } from '../lock-backend.js';
 import { Company } from './company.js';
 import type { Ear } from './ear.js';
 
@@ -11,6 +11,8 @@ export interface Holder {
   readonly claim: Claim;
   readonly fence: bigint;
   expiresAtMs: number;
+  /** How long it keeps its share of the key closed when its lease runs out. */
+  readonly delayMs: number;
   /** Released, and only kept busy for its `lingerMs`: nobody can renew or release it any more. */
   lingering: boolean;
 }
@@ -44,10 +46,10 @@ export class Lock {
     return this.holders.size === 0 && this.line.size === 0;
   }
 
-  /** The lease of that owner, unless it has been released. */
-  heldBy(owner: string): Holder | undefined {
+  /** The lease of that owner, unless it is over. */
+  heldBy(owner: string, nowMs: number): Holder | undefined {
     const holder = this.holders.get(owner);
-    return holder?.lingering ? undefined : holder;
+    return holder && !holder.lingering && nowMs < holder.expiresAtMs ? holder : undefined;
   }
 
   admits(claim: Claim): boolean {
@@ -60,10 +62,10 @@ export class Lock {
     return company.admits(claim);
   }
 
-  enter(claim: Claim, fence: bigint, nowMs: number): Holder {
+  enter(claim: Claim, fence: bigint, delayMs: number, nowMs: number): Holder {
     this.line.get(claim.owner)?.ear.close();
     this.line.delete(claim.owner);
-    const holder: Holder = { claim, fence, expiresAtMs: 0, lingering: false };
+    const holder: Holder = { claim, fence, expiresAtMs: 0, delayMs, lingering: false };
     this.holders.set(claim.owner, holder);
     this.company.add(claim);
     this.keepUntil(holder, nowMs + claim.ttlMs);
@@ -72,7 +74,7 @@ export class Lock {
 
   keepUntil(holder: Holder, expiresAtMs: number): void {
     holder.expiresAtMs = expiresAtMs;
-    this.dueAtMs = Math.min(this.dueAtMs, expiresAtMs);
+    this.dueAtMs = Math.min(this.dueAtMs, goneAtMs(holder));
   }
 
   /** Takes a place at the end of the line, or shows a sign of life in the one that it has. */
@@ -88,6 +90,14 @@ export class Lock {
     this.line.set(claim.owner, waiter);
     this.dueAtMs = Math.min(this.dueAtMs, nowMs + SILENCE_LIMIT_MS);
     return waiter;
+  }
+
+  /** A sign of life of a waiter; true when it is not in the line, or could hold the key beside its holders. */
+  stay(claim: Claim, nowMs: number): boolean {
+    const waiter = this.line.get(claim.owner);
+    if (!waiter) return true;
+    waiter.lastSeenMs = nowMs;
+    return this.company.admits(claim);
   }
 
   leave(holders: Iterable<Holder>): void {
@@ -109,9 +119,10 @@ export class Lock {
     if (nowMs < this.dueAtMs) return;
     let dropped = false;
     this.dueAtMs = Infinity;
-    for (const [owner, { expiresAtMs }] of this.holders) {
-      if (expiresAtMs <= nowMs) dropped = this.holders.delete(owner);
-      else this.dueAtMs = Math.min(this.dueAtMs, expiresAtMs);
+    for (const [owner, holder] of this.holders) {
+      const atMs = goneAtMs(holder);
+      if (atMs <= nowMs) dropped = this.holders.delete(owner);
+      else this.dueAtMs = Math.min(this.dueAtMs, atMs);
     }
     for (const [owner, { lastSeenMs }] of this.line) {
       if (lastSeenMs + SILENCE_LIMIT_MS <= nowMs) dropped = this.line.delete(owner);
@@ -123,9 +134,11 @@ export class Lock {
   /** What stands in the way of a claim that was not admitted. */
   busy(claim: Claim, nowMs: number): Busy {
     const ahead = this.ahead(claim.owner);
+    const own = this.holders.get(claim.owner);
+    if (own) return { expiresInMs: goneAtMs(own) - nowMs, ahead };
     if (this.company.admits(claim)) return { expiresInMs: this.headSkippedInMs(nowMs), ahead };
-    const [first] = this.holders.values();
-    const ends = [...this.holders.values()].map((holder) => holder.expiresAtMs);
+    const first = [...this.holders.values()].find((holder) => holder.lingering || nowMs < holder.expiresAtMs);
+    const ends = [...this.holders.values()].map(goneAtMs);
     // Permits may be enough when the first comes back; anything else waits for the last.
     const endMs = this.company.mode === claim.mode ? Math.min(...ends) : Math.max(...ends);
     return { ...(first && { holder: first.claim.owner }), expiresInMs: endMs - nowMs, ahead };
@@ -139,12 +152,7 @@ export class Lock {
       key: this.key,
       mode,
       of: this.company.mode === undefined ? (first?.claim.of ?? 0) : this.company.of,
-      holders: [...this.holders.values()].map(({ claim, fence, expiresAtMs }) => ({
-        owner: claim.owner,
-        take: claim.take,
-        fence,
-        expiresInMs: expiresAtMs - nowMs,
-      })),
+      holders: [...this.holders.values()].map((holder) => snapshotOf(holder, nowMs)),
       waiting: this.line.size,
     };
   }
@@ -175,4 +183,17 @@ export class Lock {
     const [head] = this.line.values();
     return head ? head.lastSeenMs + SILENCE_LIMIT_MS - nowMs : 0;
   }
+}
+
+/** When the key, or the holder's share of it, is free. */
+function goneAtMs({ expiresAtMs, delayMs, lingering }: Holder): number {
+  return lingering ? expiresAtMs : expiresAtMs + delayMs;
+}
+
+function snapshotOf(holder: Holder, nowMs: number): HolderSnapshot {
+  const { claim, fence, expiresAtMs, lingering } = holder;
+  const snapshot = { owner: claim.owner, take: claim.take, fence };
+  if (lingering) return { ...snapshot, expiresInMs: expiresAtMs - nowMs, state: 'lingering' };
+  if (nowMs < expiresAtMs) return { ...snapshot, expiresInMs: expiresAtMs - nowMs };
+  return { ...snapshot, expiresInMs: goneAtMs(holder) - nowMs, state: 'delayed' };
 }

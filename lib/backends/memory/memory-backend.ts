@@ -23,19 +23,25 @@ const CLOCK_GRAIN_MS = 1;
  * and it works until the last of them has stopped it.
  */
 export class MemoryBackend implements LockBackend {
-  readonly traits: BackendTraits = {
-    name: 'memory',
-    modes: ['exclusive', 'shared', 'permits'],
-    fence: 'strict',
-    wakeUp: 'queue',
-    pollMs: POLL_MS,
-    remote: false,
-  };
+  readonly traits: BackendTraits;
   /** Of all services that have started it and that may still use it. */
   private readonly contexts: BackendContext[] = [];
   private users = 0;
 
-  constructor(private readonly server: MemoryServer) {}
+  constructor(
+    private readonly server: MemoryServer,
+    private readonly lockDelayMs = 0,
+  ) {
+    this.traits = {
+      name: 'memory',
+      modes: ['exclusive', 'shared', 'permits'],
+      fence: 'strict',
+      wakeUp: 'queue',
+      pollMs: POLL_MS,
+      remote: false,
+      lockDelayMs,
+    };
+  }
 
   async start(context: BackendContext): Promise<void> {
     this.checkClock(context);
@@ -51,6 +57,11 @@ export class MemoryBackend implements LockBackend {
   async abandon(claim: Claim): Promise<void> {
     this.checkStarted();
     this.server.abandon(claim);
+  }
+
+  async stay(claims: readonly Claim[]): Promise<readonly boolean[]> {
+    this.checkStarted();
+    return claims.map((claim) => this.server.stay(claim));
   }
 
   async renew(grants: readonly Grant[]): Promise<readonly RenewOutcome[]> {
@@ -107,7 +118,7 @@ export class MemoryBackend implements LockBackend {
 
   private ask(claim: Claim, ear?: Ear): Grant | Place {
     const sentAtMs = this.checkStarted().clock.now();
-    const answer = this.server.claim(claim, ear);
+    const answer = this.server.claim(claim, this.lockDelayMs, ear);
     if ('fence' in answer) return { claim, fence: answer.fence, sentAtMs };
     return this.place(claim, answer.busy, answer.waiter?.ear ?? ear);
   }

@@ -56,24 +56,35 @@ export class MemoryServer {
   }
 
   /** @internal */
-  claim(claim: Claim, ear?: Ear): Answer {
+  claim(claim: Claim, delayMs: number, ear?: Ear): Answer {
     const nowMs = this.now();
     if (this.departed.hasAbandoned(claim, nowMs)) throw abandoned(claim);
     if (claim.mode === 'permits' && claim.take > claim.of) throw impossible(claim);
     this.sweep(nowMs);
     const lock = this.find(claim.key, nowMs) ?? new Lock(claim.key);
-    const held = lock.heldBy(claim.owner);
+    const held = lock.heldBy(claim.owner, nowMs);
     if (held) {
       lock.keepUntil(held, nowMs + claim.ttlMs);
       return held;
     }
-    if (lock.admits(claim)) {
+    // a lease of its own that ran out: the lockDelay is for it as well
+    if (!lock.holders.has(claim.owner) && lock.admits(claim)) {
       this.locks.set(claim.key, lock);
-      return lock.enter(claim, ++this.lastFence, nowMs);
+      return lock.enter(claim, ++this.lastFence, delayMs, nowMs);
     }
     if (!claim.queue) return { busy: lock.busy(claim, nowMs) };
     const waiter = lock.standInLine(claim, ear ?? new Ear((error) => this.report(error)), nowMs);
     return { busy: lock.busy(claim, nowMs), waiter };
+  }
+
+  /**
+   * A sign of life; true when the claim should ask again.
+   *
+   * @internal
+   */
+  stay(claim: Claim): boolean {
+    const nowMs = this.now();
+    return this.find(claim.key, nowMs)?.stay(claim, nowMs) ?? true;
   }
 
   /** @internal */
@@ -83,7 +94,7 @@ export class MemoryServer {
     const lock = this.find(claim.key, nowMs);
     if (!lock) return;
     lock.leaveLine(claim.owner);
-    const held = lock.heldBy(claim.owner);
+    const held = lock.heldBy(claim.owner, nowMs);
     if (held) lock.leave([held]);
     this.forgetIfIdle(lock);
   }
@@ -92,7 +103,7 @@ export class MemoryServer {
   renew({ claim }: Grant): RenewOutcome {
     const nowMs = this.now();
     const lock = this.find(claim.key, nowMs);
-    const held = lock?.heldBy(claim.owner);
+    const held = lock?.heldBy(claim.owner, nowMs);
     if (!lock || !held) return 'gone';
     lock.keepUntil(held, nowMs + claim.ttlMs);
     return 'renewed';
@@ -102,7 +113,7 @@ export class MemoryServer {
   release({ claim }: Grant, lingerMs: number): 'released' | 'gone' {
     const nowMs = this.now();
     const lock = this.find(claim.key, nowMs);
-    const held = lock?.heldBy(claim.owner);
+    const held = lock?.heldBy(claim.owner, nowMs);
     if (!lock || !held) return this.departed.hasReleased(claim, nowMs) ? 'released' : 'gone';
     this.departed.markReleased(claim, nowMs);
     if (lingerMs > 0) {

@@ -6,13 +6,20 @@ export function lockName(key: string): string {
   return `{${key}}`;
 }
 
-/**
- * Where the last fence is remembered: one name for all locks of a prefix, so that it costs no memory per lock.
- * This is the place where a cluster would name one in the slot of the lock.
- */
+/** Where those are that hold it together. */
+export function holdersName(key: string): string {
+  return `{${key}}:held`;
+}
+
+/** Where the last fence is remembered: one name for all locks of a prefix, so that it costs no memory per lock. */
 export function fenceName(key: string): string {
+  return `{${prefixOf(key)}}:fence`;
+}
+
+/** The module's own prefix. */
+export function prefixOf(key: string): string {
   const end = key.indexOf(':');
-  return `{${end < 0 ? key : key.slice(0, end)}}:fence`;
+  return end < 0 ? key : key.slice(0, end);
 }
 
 /** The lock that a key on the server belongs to; undefined when it is none of ours. */

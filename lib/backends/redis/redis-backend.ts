@@ -1,21 +1,24 @@
 import { BackendError } from '../backend-error.js';
-import type {
-  BackendContext,
-  BackendTraits,
-  Claim,
-  Grant,
-  LockBackend,
-  LockSnapshot,
-  NodeHealth,
-  Place,
-  RenewOutcome,
+import {
+  isGrant,
+  type BackendContext,
+  type BackendTraits,
+  type Claim,
+  type Grant,
+  type LockBackend,
+  type LockSnapshot,
+  type NodeHealth,
+  type Place,
+  type RenewOutcome,
 } from '../lock-backend.js';
 import { HandOff } from './hand-off.js';
-import { fenceName, lockName, lockOf, lockPattern } from './key-names.js';
-import { keyPrefixOf } from './redis-client.js';
+import { lockName, lockOf, lockPattern } from './key-names.js';
+import { keyPrefixOf, type RedisNode } from './redis-client.js';
 import { RedisConnection, type RedisTarget, type Step } from './redis-connection.js';
 import { RedisUsers } from './redis-users.js';
 import { RedisPlace } from './redis-place.js';
+import { ReplicaAcks, type Confirmation } from './replica-acks.js';
+import { lockSettingsOf, type ResolvedLockSettings } from './redis-settings.js';
 import { readBusy, readSnapshot } from './redis-reply.js';
 import {
   abandonScript,
@@ -25,39 +28,58 @@ import {
   passScript,
   releaseScript,
   renewScript,
+  stayScript,
   type RedisScript,
 } from './redis-script.js';
 
-/** So many leases are renewed in one step; nobody else is served meanwhile, for about half a millisecond. */
-const RENEWAL_BATCH = 250;
+/** So many leases or places are kept in one step; nobody else is served meanwhile, for about half a millisecond. */
+const BATCH = 250;
 /** A claim that arrives after it was abandoned is refused for so long. */
 const ABANDONED_MS = '60000';
 const SCAN_SIZE = '250';
 /** Whoever awaits it goes on when all that is being done now has been done. */
 const END_OF_TURN = Promise.resolve();
 
+/** The connection that a step goes over, and its socket. */
+interface Route {
+  readonly node: RedisNode | undefined;
+  readonly stream: unknown;
+}
+
 /** Locks on one Redis server. Each verb is one script, so one atomic step. */
 export class RedisBackend implements LockBackend {
-  readonly traits: BackendTraits = {
-    name: 'redis',
-    modes: ['exclusive', 'shared', 'permits'],
-    fence: 'clocked',
-    wakeUp: 'queue',
-    pollMs: 300,
-    remote: true,
-  };
+  readonly traits: BackendTraits;
+  /** Behind the kind of a holder or a place; nothing without a lockDelay. */
+  private readonly delay: string;
+  private readonly acks: ReplicaAcks | undefined;
 
   private readonly users = new RedisUsers();
   private opening: Promise<RedisConnection> | undefined;
   private connection: RedisConnection | undefined;
   private handOff: HandOff | undefined;
 
-  constructor(private readonly target: RedisTarget) {}
+  constructor(
+    private readonly target: RedisTarget,
+    private readonly settings: ResolvedLockSettings = lockSettingsOf(),
+  ) {
+    const { lockDelayMs, replicas } = settings;
+    this.acks = replicas > 0 ? new ReplicaAcks(replicas) : undefined;
+    this.delay = lockDelayMs > 0 ? `+${lockDelayMs}` : '';
+    this.traits = {
+      name: 'redis',
+      modes: ['exclusive', 'shared', 'permits'],
+      fence: 'clocked',
+      wakeUp: 'queue',
+      pollMs: 300,
+      remote: true,
+      lockDelayMs,
+    };
+  }
 
   async start(context: BackendContext): Promise<void> {
     this.users.add(context);
     try {
-      this.opening ??= RedisConnection.open(this.target, this.users.asOne(context));
+      this.opening ??= RedisConnection.open(this.target, this.users.asOne(context), this.settings.replicas);
       this.connection = await this.opening;
     } catch (error) {
       this.opening = undefined;
@@ -73,20 +95,35 @@ export class RedisBackend implements LockBackend {
   async abandon(claim: Claim): Promise<void> {
     const { hints } = this.opened;
     hints.forget(claim.owner);
-    const place = `${wishOf(claim, hints.channel)}|${claim.owner}`;
-    await this.run('abandon', claim.key, abandonScript, claim.owner, place, ABANDONED_MS);
+    const place = `${this.wishOf(claim, hints.channel)}|${claim.owner}`;
+    await this.run('abandon', claim, abandonScript, claim.owner, place, ABANDONED_MS);
   }
 
   async renew(grants: readonly Grant[]): Promise<readonly RenewOutcome[]> {
-    const batches: Grant[][] = [];
-    for (let at = 0; at < grants.length; at += RENEWAL_BATCH)
-      batches.push(grants.slice(at, at + RENEWAL_BATCH));
+    const batches = this.batchesOf(grants, ({ claim }) => claim.key);
     const answers = await Promise.allSettled(batches.map((batch) => this.renewBatch(batch)));
     const failure = answers.find((answer) => answer.status === 'rejected');
     if (failure && answers.every((answer) => answer.status === 'rejected')) throw failure.reason;
-    return answers.flatMap((answer, at) =>
-      answer.status === 'fulfilled' ? answer.value : (batches[at] ?? []).map((): RenewOutcome => 'unknown'),
-    );
+    const outcomes = new Map<Grant, RenewOutcome>();
+    for (const [nth, answer] of answers.entries()) {
+      if (answer.status === 'rejected') continue;
+      batches[nth]?.forEach((grant, at) => outcomes.set(grant, answer.value[at] ?? 'unknown'));
+    }
+    // one slot that fails says nothing of the others
+    return grants.map((grant) => outcomes.get(grant) ?? 'unknown');
+  }
+
+  async stay(claims: readonly Claim[]): Promise<readonly boolean[]> {
+    const batches = this.batchesOf(claims, ({ key }) => key);
+    const answers = await Promise.allSettled(batches.map((batch) => this.stayBatch(batch)));
+    const ask = new Set<Claim>();
+    for (const [nth, answer] of answers.entries()) {
+      // of those whose servers did not answer, each finds out for himself
+      batches[nth]?.forEach((claim, at) => {
+        if (answer.status === 'rejected' || answer.value[at] !== false) ask.add(claim);
+      });
+    }
+    return claims.map((claim) => ask.has(claim));
   }
 
   async release({ claim }: Grant, lingerMs = 0): Promise<'released' | 'gone'> {
@@ -109,33 +146,27 @@ export class RedisBackend implements LockBackend {
   }
 
   async inspect(key: string): Promise<LockSnapshot | null> {
-    const reply = await this.run('inspect', key, inspectScript);
+    const reply = await this.run('inspect', { key }, inspectScript);
     return readSnapshot(key, reply as string[]);
   }
 
   async *list(prefix: string): AsyncGenerator<LockSnapshot> {
-    const clientPrefix = keyPrefixOf(this.opened.client);
-    const pattern = lockPattern(clientPrefix, prefix);
     const seen = new Set<string>();
-    let cursor = '0';
-    do {
-      const [next, names] = await this.opened.scan(cursor, pattern, SCAN_SIZE);
-      cursor = next;
-      const keys = names.map((name) => lockOf(name.slice(clientPrefix.length)));
-      const fresh = new Set(keys.filter((key): key is string => key !== undefined && !seen.has(key)));
+    for await (const keys of this.pages(prefix)) {
+      const fresh = keys.filter((key) => !seen.has(key));
       for (const key of fresh) seen.add(key);
-      const snapshots = await Promise.all([...fresh].map((key) => this.inspect(key)));
+      const snapshots = await Promise.all([...new Set(fresh)].map((key) => this.inspect(key)));
       for (const snapshot of snapshots) if (snapshot) yield snapshot;
-    } while (cursor !== '0');
+    }
   }
 
   async evict(key: string): Promise<boolean> {
-    const reply = await this.run('evict', key, evictScript);
+    const reply = await this.run('evict', { key }, evictScript);
     return Number(reply) === 1;
   }
 
   async nodes(): Promise<readonly NodeHealth[]> {
-    if (this.connection) return [await this.connection.health()];
+    if (this.connection) return this.connection.health();
     return [{ node: 'redis', role: 'unknown', state: 'down', error: 'The Redis backend is not running.' }];
   }
 
@@ -149,14 +180,27 @@ export class RedisBackend implements LockBackend {
   }
 
   /** @internal One step of a claim. */
-  async ask(claim: Claim, place?: RedisPlace): Promise<Grant | Place> {
+  ask(claim: Claim, place?: RedisPlace): Promise<Grant | Place> {
+    return this.acks ? this.askForCopies(this.acks, claim, place) : this.askOnce(claim, place);
+  }
+
+  /** A grant counts when enough replicas have it. */
+  private async askForCopies(acks: ReplicaAcks, claim: Claim, place?: RedisPlace): Promise<Grant | Place> {
+    const route = this.routeOf(claim.key);
+    const answer = await this.askOnce(claim, place);
+    if (isGrant(answer)) await acks.confirm(this.confirmation(`granted ${claim.key}`, route, claim));
+    return answer;
+  }
+
+  private async askOnce(claim: Claim, place?: RedisPlace): Promise<Grant | Place> {
     if (claim.take > claim.of && claim.mode === 'permits') throw impossible(claim);
     const { key, owner, ttlMs, queue } = claim;
     const connection = this.opened;
     const { hints } = connection;
-    const wish = wishOf(claim, hints.channel);
-    const given = [lockName(key), fenceName(key), owner, String(ttlMs), wish];
-    if (queue) given.push('1');
+    const wish = this.wishOf(claim, hints.channel);
+    const given = [lockName(key), connection.servers.fenceName(key), owner, String(ttlMs), wish];
+    if (this.delay !== '') given.push(queue ? '1' : '', this.wholeOf(ttlMs));
+    else if (queue) given.push('1');
     const step: Step = { verb: 'claim', key, script: claimScript, keyCount: 2, keysAndArguments: given };
     if (this.handOff?.isFor(claim)) {
       const sentAtMs = connection.clock.now();
@@ -184,10 +228,29 @@ export class RedisBackend implements LockBackend {
     if (claim.queue) this.connection?.hints.listen(claim.owner, wake);
   }
 
-  private async sendRelease({ key, owner }: Claim, lingerMs = 0): Promise<unknown> {
+  /** The keys of locks, primary by primary, page by page; some more than once, as SCAN has it. */
+  private async *pages(prefix: string): AsyncGenerator<string[]> {
     const connection = this.opened;
-    const given = lingerMs > 0 ? [lockName(key), owner, String(lingerMs)] : [lockName(key), owner];
-    const step: Step = { verb: 'release', key, script: releaseScript, keyCount: 1, keysAndArguments: given };
+    const clientPrefix = keyPrefixOf(connection.client);
+    const pattern = lockPattern(clientPrefix, prefix);
+    for (const node of connection.servers.primaries()) {
+      let cursor = '0';
+      do {
+        const [next, names] = await connection.scan(node, cursor, pattern, SCAN_SIZE);
+        cursor = next;
+        const keys = names.map((name) => lockOf(name.slice(clientPrefix.length)));
+        yield keys.filter((key) => key !== undefined);
+      } while (cursor !== '0');
+    }
+  }
+
+  private async sendRelease({ key, owner, mode }: Claim, lingerMs = 0): Promise<unknown> {
+    const connection = this.opened;
+    const given = [lockName(key), ...connection.servers.witnesses(key, mode)];
+    const keyCount = given.length;
+    given.push(owner);
+    if (lingerMs > 0) given.push(String(lingerMs));
+    const step: Step = { verb: 'release', key, script: releaseScript, keyCount, keysAndArguments: given };
     try {
       return await connection.send(step);
     } catch (error) {
@@ -198,7 +261,9 @@ export class RedisBackend implements LockBackend {
   /** Release and claim in one step, on behalf of both. */
   private passOn(handOff: HandOff, { key, owner, ttlMs }: Claim, wish: string): Promise<unknown> {
     this.handOff = undefined;
-    const given = [lockName(key), fenceName(key), handOff.owner, owner, String(ttlMs), wish];
+    const { servers } = this.opened;
+    const given = [lockName(key), servers.fenceName(key), handOff.owner, owner, String(ttlMs), wish];
+    if (this.delay !== '') given.push(this.wholeOf(ttlMs));
     const step: Step = { verb: 'hand on', key, script: passScript, keyCount: 2, keysAndArguments: given };
     return handOff.pass(this.opened.run(step));
   }
@@ -210,23 +275,127 @@ export class RedisBackend implements LockBackend {
     return { claim, fence, sentAtMs };
   }
 
+  /** Where a step on this lock goes now. */
+  private routeOf(key: string): Route {
+    const node = this.opened.servers.nodeOf(key);
+    return { node, stream: node?.stream };
+  }
+
+  private confirmation(what: string, { node, stream }: Route, claim: Claim): Confirmation {
+    const { client, servers } = this.opened;
+    if (!node) {
+      throw new BackendError(
+        `Redis at ${servers.address} ${what}, but by which of its servers is not known, so it does not count.`,
+        'unknown',
+      );
+    }
+    const limitMs = Math.max(1, Math.floor(Math.min(this.settings.replicaTimeoutMs, claim.ttlMs / 5)));
+    if (!servers.redirects) return { what, node, stream, limitMs };
+    const name = keyPrefixOf(client) + lockName(claim.key);
+    return { what, node, stream, limitMs, isHere: () => isHolder(node, name, claim) };
+  }
+
   private async renewBatch(grants: readonly Grant[]): Promise<RenewOutcome[]> {
     this.handOff?.send();
+    const route = this.acks && this.routeOf(grants[0]?.claim.key ?? '');
     const names = grants.map(({ claim }) => lockName(claim.key));
+    const { servers } = this.opened;
+    names.push(...grants.flatMap(({ claim }) => servers.witnesses(claim.key, claim.mode)));
     const leases = grants.flatMap(({ claim }) => [claim.owner, String(claim.ttlMs)]);
     const reply = await this.opened.run({
       verb: 'renew',
-      key: grants.length === 1 ? (grants[0]?.claim.key ?? '') : `${grants.length} locks`,
+      key: nameOf(grants.map(({ claim }) => claim.key)),
       script: renewScript,
       keyCount: names.length,
       keysAndArguments: [...names, ...leases],
     });
-    return Array.from(String(reply), (digit) => (digit === '1' ? 'renewed' : 'gone'));
+    const outcomes = Array.from(
+      String(reply),
+      (digit) => (digit === '1' ? 'renewed' : 'gone') as RenewOutcome,
+    );
+    return route && this.acks ? this.withCopies(this.acks, route, grants, outcomes) : outcomes;
   }
 
-  private run(verb: string, key: string, script: RedisScript, ...given: string[]): Promise<unknown> {
+  /** A renewal that too few replicas have is not certain: a fail-over would shorten the lease again. */
+  private async withCopies(
+    acks: ReplicaAcks,
+    route: Route,
+    grants: readonly Grant[],
+    outcomes: RenewOutcome[],
+  ): Promise<RenewOutcome[]> {
+    const renewed = grants[outcomes.indexOf('renewed')];
+    if (!renewed) return outcomes;
+    try {
+      const what = `renewed ${nameOf(grants.map(({ claim }) => claim.key))}`;
+      await acks.confirm(this.confirmation(what, route, renewed.claim));
+      return outcomes;
+    } catch {
+      return outcomes.map((outcome) => (outcome === 'gone' ? 'gone' : 'unknown'));
+    }
+  }
+
+  /** What one step can do: of one slot, and not too much. */
+  private batchesOf<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
+    const { servers } = this.opened;
+    const batches: T[][] = [];
+    const open = new Map<number, T[]>();
+    for (const item of items) {
+      const slot = servers.slotOf(keyOf(item));
+      let batch = open.get(slot);
+      if (!batch || batch.length === BATCH) {
+        batch = [];
+        batches.push(batch);
+        open.set(slot, batch);
+      }
+      batch.push(item);
+    }
+    return batches;
+  }
+
+  private async stayBatch(claims: readonly Claim[]): Promise<boolean[]> {
     this.handOff?.send();
-    return this.opened.run({ verb, key, script, keyCount: 1, keysAndArguments: [lockName(key), ...given] });
+    const { hints, servers } = this.opened;
+    const names = claims.map(({ key }) => lockName(key));
+    names.push(...claims.flatMap(({ key, mode }) => servers.witnesses(key, mode)));
+    const places = claims.map((claim) => `${this.wishOf(claim, hints.channel)}|${claim.owner}`);
+    const reply = await this.opened.run({
+      verb: 'keep the place in the line of',
+      key: nameOf(claims.map(({ key }) => key)),
+      script: stayScript,
+      keyCount: names.length,
+      keysAndArguments: [...names, ...places],
+    });
+    return Array.from(String(reply), (digit) => digit === '1');
+  }
+
+  private run(
+    verb: string,
+    { key, mode }: Pick<Claim, 'key'> & Partial<Pick<Claim, 'mode'>>,
+    script: RedisScript,
+    ...given: string[]
+  ): Promise<unknown> {
+    this.handOff?.send();
+    const connection = this.opened;
+    const names = [lockName(key), ...connection.servers.witnesses(key, mode)];
+    return connection.run({
+      verb,
+      key,
+      script,
+      keyCount: names.length,
+      keysAndArguments: [...names, ...given],
+    });
+  }
+
+  /** What the scripts take for mode, take and of, and for whom to tell. */
+  private wishOf({ mode, take, of }: Claim, channel: string): string {
+    const { delay } = this;
+    if (mode === 'exclusive') return `e${delay}|${channel}`;
+    return mode === 'shared' ? `s${delay}|${channel}` : `p,${take},${of}${delay}|${channel}`;
+  }
+
+  /** For how long the server keeps a lease and the lockDelay behind it. */
+  private wholeOf(ttlMs: number): string {
+    return String(ttlMs + this.settings.lockDelayMs);
   }
 
   private get opened(): RedisConnection {
@@ -238,6 +407,17 @@ export class RedisBackend implements LockBackend {
   }
 }
 
+/** Whether that server has the lock of this owner. */
+async function isHolder(node: RedisNode, name: string, { mode, owner }: Claim): Promise<boolean> {
+  if (mode === 'exclusive') return String(await node.call('GET', name)).startsWith(`${owner}|`);
+  return Number(await node.call('HEXISTS', `${name}:group`, owner)) === 1;
+}
+
+/** Of the locks of a batch, for people. */
+function nameOf(keys: readonly string[]): string {
+  return keys.length === 1 ? (keys[0] ?? '') : `${keys.length} locks`;
+}
+
 /** Of a release, or of one that was part of a hand-off: the fence of the next owner says that it was released. */
 function releaseOutcome(reply: unknown): 'released' | 'gone' {
   return Number(reply) === 0 ? 'gone' : 'released';
@@ -245,12 +425,6 @@ function releaseOutcome(reply: unknown): 'released' | 'gone' {
 
 function isDenied(error: unknown): boolean {
   return error instanceof BackendError && error.certainty === 'denied';
-}
-
-/** What the scripts take for mode, take and of, and for whom to tell. */
-function wishOf({ mode, take, of }: Claim, channel: string): string {
-  if (mode === 'exclusive') return `e|${channel}`;
-  return mode === 'shared' ? `s|${channel}` : `p,${take},${of}|${channel}`;
 }
 
 function abandoned({ key, owner }: Claim): BackendError {

@@ -1,18 +1,28 @@
 import type { Clock } from '../../core/clock.js';
 import type { BackendContext, NodeHealth } from '../lock-backend.js';
 import { BackendError } from '../backend-error.js';
-import { OutageReporter } from './outage-reporter.js';
+import { ClusterServers } from './cluster-servers.js';
+import { OneServer } from './one-server.js';
 import { closeClient, createClient } from './own-client.js';
-import { addressOf, isSentinelClient, type RedisClient, type RedisOptions } from './redis-client.js';
-import { cannotStart, isMissingScript, messageOf, NotSent, redisError } from './redis-error.js';
+import {
+  isCluster,
+  isSentinelClient,
+  usesTls,
+  type RedisClient,
+  type RedisNode,
+  type RedisOptions,
+} from './redis-client.js';
+import { cannotStart, isDemoted, isMissingScript, NotSent, redisError } from './redis-error.js';
 import { RedisHints } from './redis-hints.js';
-import { allScripts, type RedisScript } from './redis-script.js';
+import { assertReplicated } from './replica-acks.js';
+import type { RedisScript } from './redis-script.js';
+import type { RedisServers } from './redis-servers.js';
+import { settingsWarnings } from './risky-settings.js';
 import { SilenceWatch } from './silence-watch.js';
-import { assertUsable, evictionWarning, parseInfo } from './redis-server-info.js';
+import { within } from './time-limit.js';
 
 /** A server that has not answered by then is said to be down. */
 const START_LIMIT_MS = 5000;
-const HEALTH_LIMIT_MS = 1000;
 /** So many commands go out together. */
 const GROUP = 16;
 
@@ -21,7 +31,7 @@ export type RedisTarget =
   | { readonly client: RedisClient }
   | { readonly url?: string | undefined; readonly options?: RedisOptions | undefined };
 
-/** One step on one lock, or on several. */
+/** One step on one lock, or on several of one slot. */
 export interface Step {
   readonly verb: string;
   readonly key: string;
@@ -30,55 +40,41 @@ export interface Step {
   readonly keysAndArguments: readonly string[];
 }
 
-/** The connection that commands go through, whoever made the client. */
+/** What commands go through, whoever made the client, and however many servers are behind it. */
 export class RedisConnection {
-  readonly address: string;
   readonly hints: RedisHints;
-  private readonly outage: OutageReporter;
+  readonly servers: RedisServers;
   private silence: SilenceWatch | undefined;
-  private lost = false;
   private gathered = 0;
-  private readonly onClose = (): void => {
-    this.lost = true;
-  };
-  private readonly onReady = (): void => {
-    if (!this.lost) return;
-    this.lost = false;
-    this.hints.refresh();
-    this.context.doubt();
-  };
 
   private constructor(
     readonly client: RedisClient,
     private readonly context: BackendContext,
     private readonly own: boolean,
   ) {
-    this.address = addressOf(client);
-    this.outage = new OutageReporter(context, this.address);
-    this.hints = new RedisHints(client, context, this.outage);
+    this.servers = isCluster(client)
+      ? new ClusterServers(client, context, own)
+      : new OneServer(client, context, own);
+    this.hints = new RedisHints(context);
   }
 
-  /** Connects, checks the server, and teaches it the scripts. Leaves nothing open when it fails. */
-  static async open(target: RedisTarget, context: BackendContext): Promise<RedisConnection> {
+  /** Connects, checks the servers, and teaches them the scripts. Leaves nothing open when it fails. */
+  static async open(
+    target: RedisTarget,
+    context: BackendContext,
+    replicas: number,
+  ): Promise<RedisConnection> {
     const own = !('client' in target);
     const client = own ? await createClient(target.url, target.options) : target.client;
-    if (client.isCluster) throw unsupported('a Cluster client');
-    if (isSentinelClient(client)) throw unsupported('the address of Sentinels');
     const connection = new RedisConnection(client, context, own);
     try {
-      await connection.within(START_LIMIT_MS, connection.connect());
-      await connection.within(START_LIMIT_MS, connection.check());
-      await connection.within(START_LIMIT_MS, connection.hints.open());
+      await connection.begin(replicas);
     } catch (error) {
       await connection.close();
-      throw error instanceof BackendError ? error : cannotStart(connection.address, error);
+      throw error instanceof BackendError
+        ? error
+        : cannotStart(connection.servers.address, error, usesTls(client));
     }
-    if (own) {
-      connection.outage.watch(client, 'The connection');
-      connection.silence = new SilenceWatch(client, context.clock);
-    }
-    client.on('close', connection.onClose);
-    client.on('ready', connection.onReady);
     return connection;
   }
 
@@ -113,7 +109,8 @@ export class RedisConnection {
    * enough that the server works on one while the next is written.
    */
   private gatherWrites(): void {
-    const { stream } = this.client;
+    const { client } = this;
+    const stream = 'stream' in client ? client.stream : undefined;
     if (!stream) return;
     if (this.gathered++ === 0) {
       process.nextTick(() => {
@@ -128,45 +125,64 @@ export class RedisConnection {
     }
   }
 
-  /** A server that forgot its scripts (a restart, SCRIPT FLUSH) did nothing, so it is taught and asked again. */
+  /**
+   * A server that does not know the script (it was restarted, it became the primary, SCRIPT FLUSH) did nothing, so it
+   * is asked again with the whole text, which it keeps. That reaches the right node of a cluster by itself.
+   */
   async repair(step: Step, failure: unknown): Promise<unknown> {
     const what = `${step.verb} ${step.key}`;
-    if (!isMissingScript(failure)) throw redisError(what, this.address, failure);
-    try {
-      await step.script.load(this.client);
-      return await this.send(step);
-    } catch (error) {
-      throw redisError(what, this.address, error);
-    }
-  }
-
-  async scan(cursor: string, pattern: string, size: string): Promise<[string, string[]]> {
-    const { client } = this;
+    const { client, servers } = this;
+    if (isDemoted(failure)) this.moveOn();
+    if (!isMissingScript(failure)) throw redisError(what, servers.address, failure);
     try {
       if (client.status !== 'ready') throw new NotSent(client.status);
-      return await client.scan(cursor, 'MATCH', pattern, 'COUNT', size);
+      return await client.eval(step.script.source, step.keyCount, ...step.keysAndArguments);
     } catch (error) {
-      throw redisError('list the locks', this.address, error);
+      throw redisError(what, servers.address, error);
     }
   }
 
-  async health(): Promise<NodeHealth> {
-    const startedAtMs = this.context.clock.now();
+  async scan(node: RedisNode, cursor: string, pattern: string, size: string): Promise<[string, string[]]> {
     try {
       if (this.client.status !== 'ready') throw new NotSent(this.client.status);
-      const { role, version } = parseInfo(await this.within(HEALTH_LIMIT_MS, this.client.info()));
-      const latencyMs = this.context.clock.now() - startedAtMs;
-      return { node: this.address, role: roleName(role), state: 'up', latencyMs, version };
+      return await node.scan(cursor, 'MATCH', pattern, 'COUNT', size);
     } catch (error) {
-      return { node: this.address, role: 'unknown', state: 'down', error: messageOf(error) };
+      throw redisError('list the locks', this.servers.address, error);
     }
+  }
+
+  health(): Promise<readonly NodeHealth[]> {
+    return this.servers.health();
   }
 
   async close(): Promise<void> {
-    this.client.off('close', this.onClose);
-    this.client.off('ready', this.onReady);
     this.silence?.stop();
-    await Promise.all([this.hints.close(), this.own ? closeClient(this.client) : undefined]);
+    await Promise.all([
+      this.servers.unwatch(),
+      this.hints.close(),
+      this.own ? closeClient(this.client) : undefined,
+    ]);
+  }
+
+  private async begin(replicas: number): Promise<void> {
+    const { client, context, own, servers } = this;
+    await this.inTime(this.connect());
+    const warnings = await this.inTime(servers.check());
+    if (replicas > 0)
+      await this.inTime(Promise.all(servers.primaries().map((node) => assertReplicated(node, replicas))));
+    for (const warning of [...warnings, ...(own ? [] : settingsWarnings(client))]) context.report(warning);
+    await this.inTime(this.hints.open(servers.ear(this.hints)));
+    servers.watch(() => {
+      context.doubt();
+      this.hints.refresh();
+    });
+    if (own) this.silence = new SilenceWatch(() => servers.primaries(), context.clock);
+  }
+
+  /** The Sentinels know a better server than one that has become a replica. */
+  private moveOn(): void {
+    const { client } = this;
+    if (client.status === 'ready' && !isCluster(client) && isSentinelClient(client)) client.disconnect(true);
   }
 
   private async connect(): Promise<void> {
@@ -174,48 +190,28 @@ export class RedisConnection {
     if (client.status === 'ready') return;
     if (client.status === 'end') throw new Error('the client that was handed in is closed');
     let why: unknown;
+    // what a Sentinel says comes first, and tells more than that none of them was of any help
     const note = (error: unknown): void => {
       why ??= error;
     };
-    client.on('error', note);
+    const listen = (toggle: 'on' | 'off'): void => {
+      client[toggle]('error', note);
+      if (!isCluster(client)) client[toggle]('sentinelError', note);
+    };
+    listen('on');
     try {
       await (client.status === 'wait' ? client.connect() : becomesReady(client));
     } catch (error) {
       throw why ?? error;
     } finally {
       // a client of our own that is about to be closed would complain to the console without it
-      if (!this.own) client.off('error', note);
+      if (!this.own) listen('off');
     }
   }
 
-  private async check(): Promise<void> {
-    const info = parseInfo(await this.client.info());
-    assertUsable(info, this.address);
-    await Promise.all(allScripts.map((script) => script.load(this.client)));
-    const warning = evictionWarning(info, this.address);
-    if (warning) this.context.report(warning);
+  private inTime<T>(work: Promise<T>): Promise<T> {
+    return within(this.context.clock, START_LIMIT_MS, work);
   }
-
-  private within<T>(limitMs: number, work: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const timer = this.context.clock.setTimer(
-        () => reject(new Error(`no answer within ${limitMs} ms`)),
-        limitMs,
-      );
-      work.then(resolve, reject).finally(() => timer.clear());
-    });
-  }
-}
-
-function roleName(role: string): string {
-  return role === 'master' ? 'primary' : role === 'slave' ? 'replica' : role;
-}
-
-function unsupported(what: string): BackendError {
-  return new BackendError(
-    `redis() was given ${what}, which is not supported yet: give it a single server.`,
-    'denied',
-  );
 }
 
 function becomesReady(client: RedisClient): Promise<void> {

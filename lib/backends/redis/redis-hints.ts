@@ -1,9 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { BackendContext } from '../lock-backend.js';
 import { BackendError } from '../backend-error.js';
-import type { OutageReporter } from './outage-reporter.js';
-import { closeClient, DISCONNECT_LIMIT_MS, reconnectDelayMs } from './own-client.js';
-import type { RedisClient } from './redis-client.js';
+import type { Ear, Listener } from './redis-ear.js';
 import { messageOf } from './redis-error.js';
 
 /** Hints for owners that nobody listens for yet; beyond this many the oldest is dropped, and polling covers for it. */
@@ -14,41 +12,20 @@ const MOST_EARLY_HINTS = 1024;
  * serves all locks. It is opened at the start, not with the first waiter: holders are told of an eviction too,
  * and no hint is lost while it is being made.
  */
-export class RedisHints {
+export class RedisHints implements Listener {
   /** Only this backend listens to it; the scripts find it in the places and in the holders. */
   readonly channel = `interlock:${randomBytes(16).toString('base64url')}`;
   private readonly wakes = new Map<string, () => void>();
-  /** A hint may overtake the reply that it belongs to, because that comes over another connection. */
+  /** A hint may overtake the reply that it belongs to, when that comes over another connection. */
   private readonly early = new Set<string>();
-  private readonly subscriber: RedisClient;
+  private ear: Ear | undefined;
 
-  constructor(
-    client: RedisClient,
-    private readonly context: BackendContext,
-    outage: OutageReporter,
-  ) {
-    this.subscriber = client.duplicate({
-      lazyConnect: true,
-      enableOfflineQueue: false,
-      enableReadyCheck: false,
-      autoResubscribe: false,
-      disconnectTimeout: DISCONNECT_LIMIT_MS,
-      retryStrategy: reconnectDelayMs,
-    });
-    outage.watch(this.subscriber, 'The subscription');
-  }
+  constructor(private readonly context: BackendContext) {}
 
   /** Starts to listen. Without a subscription the waiters poll, so a failure is reported and no more. */
-  async open(): Promise<void> {
-    const { subscriber } = this;
-    try {
-      await subscriber.connect();
-      await this.subscribe();
-    } catch {
-      // the client reports it, and goes on trying
-    }
-    subscriber.on('ready', () => void this.resubscribe());
-    subscriber.on('message', (_channel: string, message: string) => this.receive(message));
+  async open(ear: Ear): Promise<void> {
+    this.ear = ear;
+    await ear.open();
   }
 
   /** Calls `wake` for every hint to this owner, until it is forgotten. */
@@ -61,34 +38,17 @@ export class RedisHints {
     this.wakes.delete(owner);
   }
 
-  /** The other connection was lost; this one may be dead without knowing it. */
+  /** A connection for commands was lost and found again. */
   refresh(): void {
-    if (this.subscriber.status === 'ready') this.subscriber.disconnect(true);
+    this.ear?.refresh();
   }
 
   async close(): Promise<void> {
     this.wakes.clear();
-    await closeClient(this.subscriber);
+    await this.ear?.close();
   }
 
-  private async resubscribe(): Promise<void> {
-    await this.subscribe();
-    // What was published while nobody listened is lost.
-    this.context.doubt();
-    for (const wake of this.wakes.values()) wake();
-  }
-
-  private async subscribe(): Promise<void> {
-    const { subscriber } = this;
-    try {
-      await subscriber.subscribe(this.channel);
-    } catch (error) {
-      // when the connection broke meanwhile, the next one brings us here again
-      if (subscriber.status === 'ready') this.context.report(deaf(error));
-    }
-  }
-
-  private receive(message: string): void {
+  receive(message: string): void {
     if (message.startsWith('!')) {
       this.context.doubt(message.slice(1));
       return;
@@ -96,6 +56,21 @@ export class RedisHints {
     const wake = this.wakes.get(message);
     if (wake) wake();
     else this.remember(message);
+  }
+
+  restored(): void {
+    // a connection that commands share has been doubted with them
+    if (!this.ear?.shared) this.context.doubt();
+    this.wakeAll();
+  }
+
+  deaf(reason: unknown): void {
+    const message = `Redis does not let us listen to channels "interlock:*", so waiting falls back to polling (${messageOf(reason)}).`;
+    this.context.report(new BackendError(message, 'denied', { cause: reason }));
+  }
+
+  wakeAll(): void {
+    for (const wake of this.wakes.values()) wake();
   }
 
   private remember(owner: string): void {
@@ -106,9 +81,4 @@ export class RedisHints {
       return;
     }
   }
-}
-
-function deaf(reason: unknown): BackendError {
-  const message = `Redis does not let us listen to channels "interlock:*", so waiting falls back to polling (${messageOf(reason)}).`;
-  return new BackendError(message, 'denied', { cause: reason });
 }

@@ -9,7 +9,12 @@ const MODES = new Map<string, LockMode>([
   ['p', 'permits'],
 ]);
 
-const FACTS_PER_HOLDER = 5;
+const STATES = new Map<string, 'lingering' | 'delayed'>([
+  ['l', 'lingering'],
+  ['d', 'delayed'],
+]);
+
+const FACTS_PER_HOLDER = 6;
 
 /** `claim` answered { holder or '', expires in ms, ahead }. */
 export function readBusy([holder, expiresInMs, ahead]: readonly Fact[]): Busy {
@@ -23,13 +28,15 @@ export function readSnapshot(key: string, facts: readonly Fact[]): LockSnapshot 
   const holders: HolderSnapshot[] = [];
   let of = Infinity;
   for (let at = 0; at < rest.length; at += FACTS_PER_HOLDER) {
-    const [owner, take, ofThis, fence, expiresInMs] = rest.slice(at, at + FACTS_PER_HOLDER);
+    const [owner, take, ofThis, fence, expiresInMs, what] = rest.slice(at, at + FACTS_PER_HOLDER);
     of = Math.min(of, Number(ofThis));
+    const state = STATES.get(String(what));
     holders.push({
       owner: String(owner),
       take: Number(take),
       fence: BigInt(fence ?? 0),
       expiresInMs: Number(expiresInMs),
+      ...(state && { state }),
     });
   }
   if (holders.length > 0) {

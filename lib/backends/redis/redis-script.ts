@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import type { RedisClient } from './redis-client.js';
+import type { RedisNode } from './redis-client.js';
 import { scripts } from './scripts.generated.js';
 
 const pieces = new Map<string, string>([
   ['state', scripts.state],
   ['fence', scripts.fence],
+  ['mine', scripts.mine],
   ['give-back', scripts.giveBack],
 ]);
 
@@ -27,7 +28,7 @@ export class RedisScript {
     this.sha = createHash('sha1').update(this.source).digest('hex');
   }
 
-  load(client: RedisClient): Promise<unknown> {
+  load(client: RedisNode): Promise<unknown> {
     return client.script('LOAD', this.source);
   }
 }
@@ -36,15 +37,21 @@ export const claimScript = new RedisScript(scripts.claim);
 export const releaseScript = new RedisScript(scripts.release);
 export const passScript = new RedisScript(scripts.pass);
 export const renewScript = new RedisScript(scripts.renew);
+export const stayScript = new RedisScript(scripts.stay);
 export const abandonScript = new RedisScript(scripts.abandon);
 export const evictScript = new RedisScript(scripts.evict);
 export const inspectScript = new RedisScript(scripts.inspect);
 
+/** Run once, at the start. */
+export const allowedScript = new RedisScript(scripts.allowed);
+
+/** Those that are run by their hash. */
 export const allScripts: readonly RedisScript[] = [
   claimScript,
   releaseScript,
   passScript,
   renewScript,
+  stayScript,
   abandonScript,
   evictScript,
   inspectScript,

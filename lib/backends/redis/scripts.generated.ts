@@ -3,16 +3,16 @@ export const scripts = {
   abandon: `local call = redis.call
 local key, owner, place = KEYS[1], ARGV[1], ARGV[2]
 local value = call('GET', key)
-if value and string.sub(value, 1, #owner + 1) == owner .. '|' then
+include('state')
+if value and string.sub(value, 1, #owner + 1) == owner .. '|' and call('PTTL', key) > delayOf(value) then
 call('DEL', key)
 end
-include('state')
 purge()
-if call('ZSCORE', held, owner) then
+if holds(owner) then
 leave(owner)
 end
 if call('ZREM', line, place) == 0 then
-for _, other in ipairs(call('ZRANGE', line, 0, -1)) do
+for _, other in ipairs(call('ZRANGE', line, 0, 2 * WINDOW)) do
 if string.match(other, '[^|]*$') == owner then
 place = other
 call('ZREM', line, place)
@@ -23,6 +23,40 @@ call('ZREM', beat, place)
 redis.pcall('SET', key .. ':gone:' .. owner, '', 'PX', ARGV[3])
 wake()
 return 1`,
+  allowed: `local name = '{#}:allowed'
+local tries = {
+{ 'DEL', name },
+{ 'EXISTS', name },
+{ 'GET', name },
+{ 'HDEL', name, 'field' },
+{ 'HGET', name, 'field' },
+{ 'HINCRBY', name, 'field', 'none' },
+{ 'HMGET', name, 'field' },
+{ 'HSET', name, 'field', 'value', 'odd' },
+{ 'PERSIST', name },
+{ 'PEXPIRE', name, 'none' },
+{ 'PTTL', name },
+{ 'SET', name, '', 'NONE' },
+{ 'TIME' },
+{ 'ZADD', name, 'none', 'member' },
+{ 'ZCARD', name },
+{ 'ZCOUNT', name, 'none', 'none' },
+{ 'ZRANGE', name, 'none', 'none' },
+{ 'ZRANGEBYSCORE', name, 'none', 'none' },
+{ 'ZRANK', name, 'member' },
+{ 'ZREM', name, 'member' },
+{ 'ZSCORE', name, 'member' },
+{ 'PUBLISH', ARGV[1], '' },
+}
+local refused = {}
+for _, try in ipairs(tries) do
+local reply = redis.pcall(unpack(try))
+local why = type(reply) == 'table' and reply.err or ''
+if string.find(why, 'run this command') or string.find(why, 'permissions to run') or string.find(why, 'channel') then
+table.insert(refused, try[1])
+end
+end
+return refused`,
   claim: `local call = redis.call
 local key, owner, ttl, wish = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local free = string.byte(wish) == 101
@@ -38,24 +72,29 @@ local value = call('GET', key)
 if value then
 local lease, fence
 holder, lease, fence = string.match(value, '^|?([^|]+)|(%d+)|(%d+)')
-if string.sub(value, 1, #owner + 1) == owner .. '|' then
-call('SET', key, owner .. '|' .. ttl .. '|' .. fence .. '|' .. wish, 'PX', ttl)
-return tonumber(fence)
-end
+local delay = delayOf(value)
+local longest = lease + delay
 left = call('PTTL', key)
-if left > tonumber(lease) then
-call('PEXPIRE', key, lease)
-left = tonumber(lease)
+if left > longest then
+call('PEXPIRE', key, longest)
+left = longest
+end
+if left <= delay then
+holder = ''
+elseif string.sub(value, 1, #owner + 1) == owner .. '|' then
+call('SET', key, owner .. '|' .. ttl .. '|' .. fence .. '|' .. wish, 'PX', ARGV[5] or ttl)
+return tonumber(fence)
 end
 end
 local someoneLeft = purge()
-if call('ZSCORE', held, owner) then
-keep(ttl)
-call('ZADD', held, now + ttl, owner)
+if holds(owner) then
+keep(ARGV[5] or ttl)
+call('ZADD', held, now + (ARGV[5] or ttl), owner)
 call('HSET', group, '#seen', now)
 return tonumber(string.match(call('HGET', group, owner), '^%d+|%d+|(%d+)'))
 end
-local kind = string.match(wish, '^[^|]*')
+local closed = delays and call('ZSCORE', held, owner)
+local kind = string.match(wish, '^[^|+]*')
 local place = wish .. '|' .. owner
 local rank, ahead = false, 0
 if call('EXISTS', line) == 1 then
@@ -64,11 +103,15 @@ ahead = rank or call('ZCARD', line)
 end
 local room = inside()
 local mode, used = room.mode, room.used
-local granted = (ahead == 0 or kind ~= 'e') and admitLine(room, ahead) and admit(room, kind)
+local granted = not closed and (ahead == 0 or kind ~= 'e' and ahead < WINDOW) and admitLine(room, ahead) and admit(room, kind)
 if granted then
 if rank then
 call('ZREM', line, place)
 call('ZREM', beat, place)
+local next = kind ~= 'e' and call('ZRANGE', line, WINDOW - 1, WINDOW - 1)[1]
+if next then
+publish(string.match(next, '^[^|]*|([^|]*)|(.*)$'))
+end
 end
 if kind ~= 'e' then
 joinGroup = function(fence)
@@ -76,13 +119,16 @@ local take, of = string.match(kind, '^p,(%d+),(%d+)$')
 if not mode then
 call('DEL', held, group, ofs)
 end
-call('ZADD', held, now + ttl, owner)
+call('ZADD', held, now + (ARGV[5] or ttl), owner)
 call('HSET', group, '#mode', string.sub(kind, 1, 1), '#used', used + (take or 1), '#seen', now,
 owner, (take or '1') .. '|' .. (of or '0') .. '|' .. fence .. '|' .. wish)
+if ARGV[5] then
+call('HSET', group, '#delay', '1')
+end
 if of then
 call('ZADD', ofs, of, owner)
 end
-keep(ttl)
+keep(ARGV[5] or ttl)
 if someoneLeft then
 wake()
 end
@@ -92,7 +138,7 @@ else
 if someoneLeft then
 wake()
 end
-if ARGV[4] then
+if ARGV[4] == '1' then
 if not rank then
 local last = call('ZRANGE', line, -1, -1, 'WITHSCORES')
 call('ZADD', line, (last[2] or 0) + 1, place)
@@ -100,6 +146,9 @@ end
 call('ZADD', beat, now + SILENCE_MS, place)
 call('PEXPIRE', line, 2 * SILENCE_MS)
 call('PEXPIRE', beat, 2 * SILENCE_MS)
+end
+if closed then
+return { '', closed - now, ahead }
 end
 if admit(inside(), kind) then
 local head = call('ZRANGE', line, 0, 0)[1]
@@ -109,6 +158,9 @@ if not value then
 local at = mode == string.sub(kind, 1, 1) and 0 or -1
 local next = call('ZRANGE', held, at, at, 'WITHSCORES')
 holder, left = string.gsub(next[1], '^|', ''), next[2] - now
+if delays and left <= delayOf(call('HGET', group, next[1])) then
+holder = ''
+end
 end
 return { holder, left, ahead }
 end
@@ -117,7 +169,7 @@ include('fence')
 if joinGroup then
 joinGroup(fence)
 else
-call('SET', key, owner .. '|' .. ttl .. '|' .. fence .. '|' .. wish, 'PX', ttl)
+call('SET', key, owner .. '|' .. ttl .. '|' .. fence .. '|' .. wish, 'PX', ARGV[5] or ttl)
 end
 return tonumber(fence)`,
   evict: `local call = redis.call
@@ -151,7 +203,7 @@ call('SET', KEYS[2], fence, 'PX', '604800000')
 end`,
   giveBack: `if mine and lingerMs then
 call('PEXPIRE', key, lingerMs)
-local rest = string.match(value, '^[^|]+|%d+(|.*)$')
+local rest = string.gsub(string.match(value, '^[^|]+|%d+(|.*)$'), '%+%d+', '')
 call('SET', key, '|' .. owner .. '|' .. lingerMs .. rest, 'PX', lingerMs)
 return 1
 end
@@ -167,10 +219,10 @@ return 0
 end
 include('state')
 local someoneLeft = purge()
-if not mine and call('ZSCORE', held, owner) then
+if not mine and holds(owner) then
 mine = true
 if lingerMs then
-local detail = call('HGET', group, owner)
+local detail = string.gsub(call('HGET', group, owner), '%+%d+', '')
 local of = call('ZSCORE', ofs, owner)
 call('ZREM', held, owner)
 call('HDEL', group, owner)
@@ -200,32 +252,51 @@ local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local waiting = call('ZCOUNT', key .. ':beat', '(' .. string.format('%.0f', now), '+inf')
 local first = call('ZRANGE', key .. ':line', 0, 0)[1] or ''
-local kind = string.match(first, '^[^|]*')
+local kind = string.match(first, '^[^|+]*')
+local function tell(answer, holder, take, of, fence, left, delay)
+local what = 'h'
+if string.sub(holder, 1, 1) == '|' then
+what, holder = 'l', string.sub(holder, 2)
+elseif left <= delay then
+what = 'd'
+else
+left = left - delay
+end
+for _, fact in ipairs({ holder, take, of, fence, left, what }) do
+table.insert(answer, fact)
+end
+return answer
+end
 local value = call('GET', key)
 if value then
-local owner, ttl, fence = string.match(value, '^|?([^|]+)|(%d+)|(%d+)')
-return { waiting, kind, 'e', owner, '1', '1', fence, math.min(call('PTTL', key), ttl) }
+local owner, ttl, fence = string.match(value, '^(|?[^|]+)|(%d+)|(%d+)')
+local delay = tonumber(string.match(value, '%+(%d+)') or 0)
+return tell({ waiting, kind, 'e' }, owner, '1', '1', fence, math.min(call('PTTL', key), ttl + delay), delay)
 end
 local answer = { waiting, kind, call('HGET', key .. ':group', '#mode') or '' }
 local holders = call('ZRANGEBYSCORE', key .. ':held', '(' .. string.format('%.0f', now), '+inf', 'WITHSCORES')
 for i = 1, #holders, 2 do
-local take, of, fence = string.match(call('HGET', key .. ':group', holders[i]) or '', '^(%d+)|(%d+)|(%d+)')
+local detail = call('HGET', key .. ':group', holders[i]) or ''
+local take, of, fence = string.match(detail, '^(%d+)|(%d+)|(%d+)')
 if take then
-for _, fact in ipairs({ (string.gsub(holders[i], '^|', '')), take, of, fence, holders[i + 1] - now }) do
-table.insert(answer, fact)
-end
+local delay = tonumber(string.match(detail, '%+(%d+)') or 0)
+tell(answer, holders[i], take, of, fence, holders[i + 1] - now, delay)
 end
 end
 return answer`,
+  mine: `local value = call('GET', key)
+local mine = value and string.sub(value, 1, #owner + 1) == owner .. '|'
+if mine and string.find(value, '+', 1, true) then
+mine = call('PTTL', key) > tonumber(string.match(value, '%+(%d+)'))
+end`,
   pass: `local call = redis.call
 local key, owner, lingerMs = KEYS[1], ARGV[1], nil
-local value = call('GET', key)
-local mine = value and string.sub(value, 1, #owner + 1) == owner .. '|'
+include('mine')
 local place = ARGV[4] .. '|' .. ARGV[2]
 local head = mine and call('ZRANGE', key .. ':line', 0, 0)[1]
 if mine and (not head or head == place) and call('EXISTS', key .. ':gone:' .. ARGV[2]) == 0 then
 include('fence')
-call('SET', key, ARGV[2] .. '|' .. ARGV[3] .. '|' .. fence .. '|' .. ARGV[4], 'PX', ARGV[3])
+call('SET', key, ARGV[2] .. '|' .. ARGV[3] .. '|' .. fence .. '|' .. ARGV[4], 'PX', ARGV[5] or ARGV[3])
 if head then
 call('ZREM', key .. ':line', place)
 call('ZREM', key .. ':beat', place)
@@ -235,32 +306,41 @@ end
 include('give-back')`,
   release: `local call = redis.call
 local key, owner, lingerMs = KEYS[1], ARGV[1], ARGV[2]
-local value = call('GET', key)
-local mine = value and string.sub(value, 1, #owner + 1) == owner .. '|'
+include('mine')
 include('give-back')`,
   renew: `local call = redis.call
 local answers = {}
 for i, key in ipairs(KEYS) do
 local owner, ttl = ARGV[2 * i - 1], ARGV[2 * i]
-local prefix = owner .. '|' .. ttl .. '|'
+if not owner then
+break
+end
 answers[i] = '0'
 local value = redis.pcall('GET', key)
 if type(value) ~= 'string' then
 value = nil
 end
-if value and string.sub(value, 1, #prefix) == prefix then
-call('PEXPIRE', key, ttl)
+if value and string.sub(value, 1, #owner + 1) == owner .. '|' then
+local whole, delay = ttl, 0
+if string.find(value, '+', 1, true) then
+delay = tonumber(string.match(value, '%+(%d+)'))
+whole = ttl + delay
+end
+if delay == 0 or call('PTTL', key) > delay then
+call('PEXPIRE', key, whole)
+local prefix = owner .. '|' .. ttl .. '|'
+if string.sub(value, 1, #prefix) ~= prefix then
+call('SET', key, prefix .. string.match(value, '^[^|]+|%d+|(.*)$'), 'PX', whole)
+end
 answers[i] = '1'
-elseif value and string.sub(value, 1, #owner + 1) == owner .. '|' then
-call('PEXPIRE', key, ttl)
-call('SET', key, prefix .. string.match(value, '^[^|]+|%d+|(.*)$'), 'PX', ttl)
-answers[i] = '1'
+end
 elseif not value and call('EXISTS', key .. ':held') == 1 then
 include('state')
 local someoneLeft = purge()
-if call('ZSCORE', held, owner) then
-keep(ttl)
-call('ZADD', held, now + ttl, owner)
+if holds(owner) then
+local whole = ttl + (delays and delayOf(call('HGET', group, owner)) or 0)
+keep(whole)
+call('ZADD', held, now + whole, owner)
 call('HSET', group, '#seen', now)
 answers[i] = '1'
 end
@@ -274,6 +354,19 @@ return table.concat(answers)`,
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local SILENCE_MS = 1000
+local WINDOW = 64
+local DROPPED_AT_ONCE = 256
+local delays
+local function delayOf(holder)
+return tonumber(string.match(holder or '', '%+(%d+)') or 0)
+end
+local function holds(owner)
+local ends = call('ZSCORE', held, owner)
+if ends and delays then
+return ends - delayOf(call('HGET', group, owner)) > now
+end
+return ends
+end
 local function keep(ttl)
 local longest = math.max(call('PTTL', held), ttl)
 call('PEXPIRE', held, longest)
@@ -309,7 +402,9 @@ call('PEXPIRE', ofs, longest)
 end
 local function purge()
 local found = false
-local seen = tonumber(call('HGET', group, '#seen'))
+local facts = call('HMGET', group, '#seen', '#delay')
+local seen = tonumber(facts[1])
+delays = facts[2]
 if seen then
 if now < seen then
 setBack(seen)
@@ -322,12 +417,13 @@ end
 if call('EXISTS', beat) == 0 then
 return found
 end
-for _, place in ipairs(call('ZRANGEBYSCORE', beat, '-inf', now)) do
+for _, place in ipairs(call('ZRANGEBYSCORE', beat, '-inf', now, 'LIMIT', 0, DROPPED_AT_ONCE)) do
 call('ZREM', line, place)
 call('ZREM', beat, place)
 found = true
 end
-for _, place in ipairs(call('ZRANGEBYSCORE', beat, now + SILENCE_MS + 1, '+inf')) do
+local ahead = call('ZRANGEBYSCORE', beat, now + SILENCE_MS + 1, '+inf', 'LIMIT', 0, DROPPED_AT_ONCE)
+for _, place in ipairs(ahead) do
 call('ZADD', beat, now + SILENCE_MS, place)
 end
 return found
@@ -359,10 +455,10 @@ room.mode = mode
 return true
 end
 local function admitLine(room, count, welcome)
-local from = 0
-while from < count do
-local places = call('ZRANGE', line, from, math.min(from + 32, count) - 1)
-for _, place in ipairs(places) do
+if count == 0 then
+return true
+end
+for _, place in ipairs(call('ZRANGE', line, 0, count - 1)) do
 local kind, channel, owner = string.match(place, '^([^|]*)|([^|]*)|(.*)$')
 if not admit(room, kind) then
 return false
@@ -371,17 +467,40 @@ if welcome then
 welcome(channel, owner)
 end
 end
-if #places < 32 then
-return true
-end
-from = from + 32
-end
 return true
 end
 local function publish(channel, message)
 redis.pcall('PUBLISH', channel, message)
 end
 local function wake()
-admitLine(inside(), math.huge, publish)
+admitLine(inside(), WINDOW, publish)
 end`,
+  stay: `local call = redis.call
+local time = call('TIME')
+local aliveUntil = time[1] * 1000 + math.floor(time[2] / 1000) + 1000
+local answers = {}
+for i, key in ipairs(KEYS) do
+local place = ARGV[i]
+if not place then
+break
+end
+answers[i] = '1'
+local changed = redis.pcall('ZADD', key .. ':beat', 'XX', 'CH', aliveUntil, place)
+if changed == 1 or changed == 0 and call('ZSCORE', key .. ':beat', place) then
+call('PEXPIRE', key .. ':line', 2000)
+call('PEXPIRE', key .. ':beat', 2000)
+if call('EXISTS', key) == 1 then
+answers[i] = '0'
+elseif call('EXISTS', key .. ':held') == 1 then
+include('state')
+if purge() then
+wake()
+end
+if not admit(inside(), string.match(place, '^[^|]*')) then
+answers[i] = '0'
+end
+end
+end
+end
+return table.concat(answers)`,
 } as const;

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { ManualClock } from '../../testing/manual-clock.js';
-import type { RedisClient } from './redis-client.js';
+import type { RedisNode } from './redis-client.js';
 import { SilenceWatch } from './silence-watch.js';
 
 class FakeStream {
@@ -15,7 +15,7 @@ class FakeStream {
 function watched(): { clock: ManualClock; client: { stream: FakeStream | undefined }; watch: SilenceWatch } {
   const clock = new ManualClock();
   const client = { stream: new FakeStream() };
-  const watch = new SilenceWatch(client as unknown as RedisClient, clock);
+  const watch = new SilenceWatch(() => [client as unknown as RedisNode], clock);
   return { clock, client, watch };
 }
 

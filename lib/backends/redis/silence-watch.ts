@@ -1,9 +1,17 @@
 import type { Clock, Timer } from '../../core/clock.js';
-import type { RedisClient } from './redis-client.js';
+import type { RedisNode } from './redis-client.js';
 
 const LOOK_MS = 1000;
 /** In a row; a process that was blocked for long takes one look after it, and hears the answer before the next. */
 const MOST_SILENT_LOOKS = 5;
+
+/** What was seen of one connection. */
+interface Sight {
+  readonly stream: RedisNode['stream'];
+  readonly read: number;
+  readonly written: number;
+  silentLooks: number;
+}
 
 /**
  * Replaces a connection that takes what is sent and answers nothing for about five seconds; TCP alone would wait for
@@ -12,13 +20,11 @@ const MOST_SILENT_LOOKS = 5;
  */
 export class SilenceWatch {
   private timer: Timer | undefined;
-  private stream: RedisClient['stream'];
-  private read = 0;
-  private written = 0;
-  private silentLooks = 0;
+  private readonly sights = new WeakMap<RedisNode, Sight>();
 
+  /** @param connections those that there are at the moment */
   constructor(
-    private readonly client: RedisClient,
+    private readonly connections: () => readonly RedisNode[],
     private readonly clock: Clock,
   ) {
     this.arm();
@@ -34,14 +40,17 @@ export class SilenceWatch {
 
   private look(): void {
     this.arm();
-    const { stream } = this.client;
+    for (const connection of this.connections()) this.lookAt(connection);
+  }
+
+  private lookAt(connection: RedisNode): void {
+    const { stream } = connection;
     if (!stream) return;
-    if (stream !== this.stream || stream.bytesRead !== this.read) {
-      this.stream = stream;
-      this.read = stream.bytesRead;
-      this.written = stream.bytesWritten;
-      this.silentLooks = 0;
-    } else if (stream.bytesWritten !== this.written && ++this.silentLooks === MOST_SILENT_LOOKS) {
+    const sight = this.sights.get(connection);
+    if (!sight || stream !== sight.stream || stream.bytesRead !== sight.read) {
+      const seen = { stream, read: stream.bytesRead, written: stream.bytesWritten, silentLooks: 0 };
+      this.sights.set(connection, seen);
+    } else if (stream.bytesWritten !== sight.written && ++sight.silentLooks === MOST_SILENT_LOOKS) {
       stream.destroy(new Error('the server has not answered for five seconds'));
     }
   }

@@ -32,6 +32,10 @@ interface Definition {
   readonly modes?: readonly LockMode[];
   /** Default: any. */
   readonly wakeUp?: readonly BackendTraits['wakeUp'][];
+  /** Only for backends with the optional `stay`. */
+  readonly stay?: boolean;
+  /** Only for backends with a lockDelay. */
+  readonly delayed?: boolean;
 }
 
 /** A case that is run once, and needs all its modes. */
@@ -71,10 +75,16 @@ function inEachMode(theme: string, definition: ModalDefinition): RunnableCase[] 
   });
 }
 
-function judge({ wakeUp }: Definition, modes: readonly LockMode[]): Pick<ContractCase, 'appliesTo'> {
+function judge(
+  { wakeUp, stay = false, delayed = false }: Definition,
+  modes: readonly LockMode[],
+): Pick<ContractCase, 'appliesTo'> {
   return {
     appliesTo: (traits) =>
-      modes.every((mode) => traits.modes.includes(mode)) && (!wakeUp || wakeUp.includes(traits.wakeUp)),
+      modes.every((mode) => traits.modes.includes(mode)) &&
+      (!wakeUp || wakeUp.includes(traits.wakeUp)) &&
+      (!stay || traits.stay === true) &&
+      (!delayed || (traits.lockDelayMs ?? 0) > 0),
   };
 }
 

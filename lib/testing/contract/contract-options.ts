@@ -3,7 +3,10 @@ import type { Clock } from '../../core/clock.js';
 import type { TestRunner } from './runner.js';
 
 /** The traits that decide which cases a backend has to pass. */
-export type ClaimedTraits = Pick<BackendTraits, 'modes' | 'fence' | 'wakeUp'>;
+export type ClaimedTraits = Pick<BackendTraits, 'modes' | 'fence' | 'wakeUp' | 'lockDelayMs'> & {
+  /** Whether it shows life for many places in one step: has the optional `stay`. Default false. */
+  readonly stay?: boolean;
+};
 
 /** The options of {@link describeLockBackend}. */
 export interface ContractOptions {

@@ -4,10 +4,12 @@ import { basics } from './cases/basics.js';
 import { fences } from './cases/fences.js';
 import { lease } from './cases/lease.js';
 import { lingering } from './cases/lingering.js';
+import { lockDelay } from './cases/lock-delay.js';
 import { order } from './cases/order.js';
 import { ownership } from './cases/ownership.js';
 import { permits } from './cases/permits.js';
 import { sharing } from './cases/sharing.js';
+import { stay } from './cases/stay.js';
 import { traits } from './cases/traits.js';
 import { waiting } from './cases/waiting.js';
 import type { ContractCase, RunnableCase } from './contract-case.js';
@@ -23,7 +25,9 @@ const runnable: readonly RunnableCase[] = [
   ...lease,
   ...ownership,
   ...lingering,
+  ...lockDelay,
   ...order,
+  ...stay,
   ...sharing,
   ...permits,
   ...fences,
@@ -55,7 +59,7 @@ export interface ContractRun {
  * const server = new MemoryServer({ clock });
  * describeLockBackend('memory', {
  *   runner: { describe, it },
- *   traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue' },
+ *   traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue', stay: true },
  *   create: () => memory({ server }),
  *   clock,
  *   wait: (ms) => clock.advance(ms),

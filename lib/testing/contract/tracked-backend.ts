@@ -14,6 +14,7 @@ import {
 /** Notes which claims may still have something on the server, so that a test need not tidy up after itself. */
 export class TrackedBackend implements LockBackend {
   readonly traits: BackendTraits;
+  readonly stay?: (claims: readonly Claim[]) => Promise<readonly boolean[]>;
 
   /** @param open the claims of all clients of a test, by key and owner */
   constructor(
@@ -21,6 +22,7 @@ export class TrackedBackend implements LockBackend {
     private readonly open: Map<string, Claim>,
   ) {
     this.traits = inner.traits;
+    if (inner.stay) this.stay = async (claims) => (await inner.stay?.(claims)) ?? [];
   }
 
   start(context: BackendContext): Promise<void> {

@@ -67,6 +67,10 @@ export class Trial {
     return this.options.traits;
   }
 
+  get lockDelayMs(): number {
+    return this.options.traits.lockDelayMs ?? 0;
+  }
+
   get first(): Client {
     const [first] = this.clients;
     assert(first, 'the trial has been opened');
@@ -177,9 +181,14 @@ export class Trial {
     await this.wait(QUIET_MS);
   }
 
-  /** Lets a lease of the short ttl run out. */
+  /** Lets a lease of the short ttl run out, and the lockDelay behind it. */
   async expire(): Promise<void> {
-    await this.wait(this.shortTtlMs * 1.25 + QUIET_MS);
+    await this.wait(this.shortTtlMs * 1.25 + QUIET_MS + this.lockDelayMs);
+  }
+
+  /** Lets a lease of the short ttl run out, but not the lockDelay behind it. */
+  async die(): Promise<void> {
+    await this.wait(this.shortTtlMs + Math.min(STEP_MS, this.lockDelayMs / 2));
   }
 
   async until(reached: () => boolean, what: string, limitMs = PROMPT_MS): Promise<void> {

@@ -13,9 +13,11 @@ import type {
 /** A backend that does what another one does; a mutant overrides what it does wrong. */
 export class Delegate implements LockBackend {
   readonly traits: BackendTraits;
+  readonly stay?: (claims: readonly Claim[]) => Promise<readonly boolean[]>;
 
   constructor(protected readonly inner: LockBackend) {
     this.traits = inner.traits;
+    if (inner.stay) this.stay = (claims) => this.showLife(claims);
   }
 
   start(context: BackendContext): Promise<void> {
@@ -48,6 +50,10 @@ export class Delegate implements LockBackend {
 
   evict(key: string): Promise<boolean> {
     return this.inner.evict(key);
+  }
+
+  protected async showLife(claims: readonly Claim[]): Promise<readonly boolean[]> {
+    return (await this.inner.stay?.(claims)) ?? [];
   }
 
   nodes(): Promise<readonly NodeHealth[]> {

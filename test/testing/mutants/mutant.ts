@@ -7,6 +7,10 @@ export interface Mutant {
   readonly caughtBy: readonly string[];
   /** The modes that the suite is told to expect; default all. */
   readonly modes?: readonly LockMode[];
+  /** Of the backend that the bug is planted into; default 0. */
+  readonly lockDelayMs?: number;
+  /** What the suite is told to expect; default 0. */
+  readonly claimedDelayMs?: number;
   /** Called once for a run of the suite: what it closes over is shared by all clients. */
   plant(): (inner: LockBackend) => LockBackend;
 }

@@ -9,19 +9,20 @@
 local call = redis.call
 local key, owner, place = KEYS[1], ARGV[1], ARGV[2]
 local value = call('GET', key)
-if value and string.sub(value, 1, #owner + 1) == owner .. '|' then
-  call('DEL', key)
-end
 
 include('state')
 
+if value and string.sub(value, 1, #owner + 1) == owner .. '|' and call('PTTL', key) > delayOf(value) then
+  call('DEL', key)
+end
 purge()
-if call('ZSCORE', held, owner) then
+if holds(owner) then
   leave(owner)
 end
 if call('ZREM', line, place) == 0 then
-  -- Another client of the same owner may have taken the place.
-  for _, other in ipairs(call('ZRANGE', line, 0, -1)) do
+  -- Another client of the same owner may have taken the place. Further behind it is left to fall silent, because
+  -- that owner's claims are refused from now on.
+  for _, other in ipairs(call('ZRANGE', line, 0, 2 * WINDOW)) do
     if string.match(other, '[^|]*$') == owner then
       place = other
       call('ZREM', line, place)

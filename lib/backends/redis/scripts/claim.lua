@@ -5,7 +5,8 @@
 -- ARGV[1]  owner
 -- ARGV[2]  ttl in ms
 -- ARGV[3]  kind|channel: 'e' exclusive, 's' shared, 'p,take,of' permits, and the channel that this process listens to
--- ARGV[4]  '1' to queue; absent, to leave no trace when busy
+-- ARGV[4]  '1' to queue; absent or '', to leave no trace when busy
+-- ARGV[5]  only with a lockDelay, which is written behind the kind then, as in 'e+5000': ttl and lockDelay together
 --
 -- They are few because each one costs the client about what a command in here costs the server.
 --
@@ -33,29 +34,35 @@ if not free then
   if value then
     local lease, fence
     holder, lease, fence = string.match(value, '^|?([^|]+)|(%d+)|(%d+)')
-    if string.sub(value, 1, #owner + 1) == owner .. '|' then
-      call('SET', key, owner .. '|' .. ttl .. '|' .. fence .. '|' .. wish, 'PX', ttl)
-      return tonumber(fence)
-    end
+    local delay = delayOf(value)
+    local longest = lease + delay
     left = call('PTTL', key)
-    if left > tonumber(lease) then
-      call('PEXPIRE', key, lease)
-      left = tonumber(lease)
+    if left > longest then
+      call('PEXPIRE', key, longest)
+      left = longest
+    end
+    if left <= delay then
+      holder = ''
+    elseif string.sub(value, 1, #owner + 1) == owner .. '|' then
+      call('SET', key, owner .. '|' .. ttl .. '|' .. fence .. '|' .. wish, 'PX', ARGV[5] or ttl)
+      return tonumber(fence)
     end
   end
 
   local someoneLeft = purge()
 
-  if call('ZSCORE', held, owner) then
-    keep(ttl)
-    call('ZADD', held, now + ttl, owner)
+  if holds(owner) then
+    keep(ARGV[5] or ttl)
+    call('ZADD', held, now + (ARGV[5] or ttl), owner)
     call('HSET', group, '#seen', now)
     return tonumber(string.match(call('HGET', group, owner), '^%d+|%d+|(%d+)'))
   end
+  -- Its own lease ran out: the lockDelay is for it as well.
+  local closed = delays and call('ZSCORE', held, owner)
 
   -- A claim is granted when it fits together with who is inside and with everybody ahead in the line: so nobody
   -- is ever delayed by somebody who came later, and readers do not wait for each other.
-  local kind = string.match(wish, '^[^|]*')
+  local kind = string.match(wish, '^[^|+]*')
   local place = wish .. '|' .. owner
   local rank, ahead = false, 0
   if call('EXISTS', line) == 1 then
@@ -64,12 +71,16 @@ if not free then
   end
   local room = inside()
   local mode, used = room.mode, room.used
-  local granted = (ahead == 0 or kind ~= 'e') and admitLine(room, ahead) and admit(room, kind)
+  local granted = not closed and (ahead == 0 or kind ~= 'e' and ahead < WINDOW) and admitLine(room, ahead) and admit(room, kind)
 
   if granted then
     if rank then
       call('ZREM', line, place)
       call('ZREM', beat, place)
+      local next = kind ~= 'e' and call('ZRANGE', line, WINDOW - 1, WINDOW - 1)[1]
+      if next then
+        publish(string.match(next, '^[^|]*|([^|]*)|(.*)$'))
+      end
     end
     if kind ~= 'e' then
       joinGroup = function(fence)
@@ -77,13 +88,16 @@ if not free then
         if not mode then
           call('DEL', held, group, ofs)
         end
-        call('ZADD', held, now + ttl, owner)
+        call('ZADD', held, now + (ARGV[5] or ttl), owner)
         call('HSET', group, '#mode', string.sub(kind, 1, 1), '#used', used + (take or 1), '#seen', now,
           owner, (take or '1') .. '|' .. (of or '0') .. '|' .. fence .. '|' .. wish)
+        if ARGV[5] then
+          call('HSET', group, '#delay', '1')
+        end
         if of then
           call('ZADD', ofs, of, owner)
         end
-        keep(ttl)
+        keep(ARGV[5] or ttl)
         if someoneLeft then
           wake()
         end
@@ -93,7 +107,7 @@ if not free then
     if someoneLeft then
       wake()
     end
-    if ARGV[4] then
+    if ARGV[4] == '1' then
       if not rank then
         local last = call('ZRANGE', line, -1, -1, 'WITHSCORES')
         call('ZADD', line, (last[2] or 0) + 1, place)
@@ -103,6 +117,9 @@ if not free then
       call('PEXPIRE', beat, 2 * SILENCE_MS)
     end
 
+    if closed then
+      return { '', closed - now, ahead }
+    end
     -- Held back by the line alone: until its head has been silent for too long.
     if admit(inside(), kind) then
       local head = call('ZRANGE', line, 0, 0)[1]
@@ -113,6 +130,9 @@ if not free then
       local at = mode == string.sub(kind, 1, 1) and 0 or -1
       local next = call('ZRANGE', held, at, at, 'WITHSCORES')
       holder, left = string.gsub(next[1], '^|', ''), next[2] - now
+      if delays and left <= delayOf(call('HGET', group, next[1])) then
+        holder = ''
+      end
     end
     return { holder, left, ahead }
 
@@ -124,6 +144,6 @@ include('fence')
 if joinGroup then
   joinGroup(fence)
 else
-  call('SET', key, owner .. '|' .. ttl .. '|' .. fence .. '|' .. wish, 'PX', ttl)
+  call('SET', key, owner .. '|' .. ttl .. '|' .. fence .. '|' .. wish, 'PX', ARGV[5] or ttl)
 end
 return tonumber(fence)

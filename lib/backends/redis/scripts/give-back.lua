@@ -4,7 +4,7 @@
 if mine and lingerMs then
   -- The expiry first: a script that has written may go on when the server is out of memory.
   call('PEXPIRE', key, lingerMs)
-  local rest = string.match(value, '^[^|]+|%d+(|.*)$')
+  local rest = string.gsub(string.match(value, '^[^|]+|%d+(|.*)$'), '%+%d+', '')
   call('SET', key, '|' .. owner .. '|' .. lingerMs .. rest, 'PX', lingerMs)
   return 1
 end
@@ -22,10 +22,10 @@ end
 include('state')
 
 local someoneLeft = purge()
-if not mine and call('ZSCORE', held, owner) then
+if not mine and holds(owner) then
   mine = true
   if lingerMs then
-    local detail = call('HGET', group, owner)
+    local detail = string.gsub(call('HGET', group, owner), '%+%d+', '')
     local of = call('ZSCORE', ofs, owner)
     call('ZREM', held, owner)
     call('HDEL', group, owner)

@@ -7,13 +7,14 @@
 -- ARGV[2]  the next owner
 -- ARGV[3]  its ttl in ms
 -- ARGV[4]  e|channel: its wish, and exclusive as the lock it follows
+-- ARGV[5]  only with a lockDelay, as in e+5000|channel: ttl and lockDelay together
 --
 -- Answers the fence of the next owner; or that it did not get the lock, by what a release answers: 1 when released, 0
 -- when the owner has nothing (left) to release.
 local call = redis.call
 local key, owner, lingerMs = KEYS[1], ARGV[1], nil
-local value = call('GET', key)
-local mine = value and string.sub(value, 1, #owner + 1) == owner .. '|'
+
+include('mine')
 
 -- The next one may stand in the line, at its head, or nobody does.
 local place = ARGV[4] .. '|' .. ARGV[2]
@@ -22,7 +23,7 @@ if mine and (not head or head == place) and call('EXISTS', key .. ':gone:' .. AR
 
   include('fence')
 
-  call('SET', key, ARGV[2] .. '|' .. ARGV[3] .. '|' .. fence .. '|' .. ARGV[4], 'PX', ARGV[3])
+  call('SET', key, ARGV[2] .. '|' .. ARGV[3] .. '|' .. fence .. '|' .. ARGV[4], 'PX', ARGV[5] or ARGV[3])
   if head then
     call('ZREM', key .. ':line', place)
     call('ZREM', key .. ':beat', place)

@@ -7,7 +7,6 @@
 -- Answers 1 when released, 0 when the owner has nothing (left) to release.
 local call = redis.call
 local key, owner, lingerMs = KEYS[1], ARGV[1], ARGV[2]
-local value = call('GET', key)
-local mine = value and string.sub(value, 1, #owner + 1) == owner .. '|'
 
+include('mine')
 include('give-back')

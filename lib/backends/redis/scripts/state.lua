@@ -5,11 +5,15 @@
 --                       a leading '|' it lingers: released by that owner, and kept busy until it expires.
 --   key:held   zset     holders of a shared or permits lock → expiry in ms; '|' marks a lingering one
 --   key:group  hash     what is known of them: holder → take|of|fence|kind|channel,
---                       and #mode ('s' or 'p'), #used (permits taken), #seen (server ms of the last lease given)
+--                       and #mode ('s' or 'p'), #used (permits taken), #seen (server ms of the last lease given),
+--                       #delay (some of them have one)
 --   key:of     zset     holder → `of`, so that the smallest is known; permits only
 --   key:line   zset     who waits → ticket; kind|channel|owner, where kind is 'e', 's' or 'p,take,of'
 --   key:beat   zset     the same places → until when they count as alive, in ms
 --   key:gone:OWNER      abandoned: a claim of OWNER that arrives late is refused
+--
+-- A lockDelay is written behind the kind of its holder, as in 'e+5000'. The expiry is the end of the delay then: in
+-- its last 5000 ms the lease is over, and the key is kept closed. A release and an eviction take all of it away.
 --
 -- No name but `key` itself is passed in: they would cost 7 % of the throughput, and a client's key prefix
 -- comes with `key` anyway.
@@ -19,6 +23,29 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 -- A place that was silent for longer is skipped. Clients ask every 300 ms.
 local SILENCE_MS = 1000
+
+-- Only so many at the front of the line are let in at a time; who goes in or leaves lets the next one come. So no
+-- step costs more for ten thousand places than for a hundred.
+local WINDOW = 64
+-- Places that fell silent are dropped by so many a step.
+local DROPPED_AT_ONCE = 256
+
+-- Some holders of the group have a lockDelay; known after `purge`.
+local delays
+
+-- How long the key stays closed after the end of the lease that is described.
+local function delayOf(holder)
+  return tonumber(string.match(holder or '', '%+(%d+)') or 0)
+end
+
+-- True when the owner has a lease in the group that is not over.
+local function holds(owner)
+  local ends = call('ZSCORE', held, owner)
+  if ends and delays then
+    return ends - delayOf(call('HGET', group, owner)) > now
+  end
+  return ends
+end
 
 -- Gives the keys of the group at least `ttl` ms to live. First in every change of a lease: it is allowed when
 -- the server is out of memory, and whatever follows a first write in a script is allowed too.
@@ -64,7 +91,9 @@ end
 -- Forgets holders whose lease is over and places that fell silent. True when there were any.
 local function purge()
   local found = false
-  local seen = tonumber(call('HGET', group, '#seen'))
+  local facts = call('HMGET', group, '#seen', '#delay')
+  local seen = tonumber(facts[1])
+  delays = facts[2]
   if seen then
     if now < seen then
       setBack(seen)
@@ -77,13 +106,14 @@ local function purge()
   if call('EXISTS', beat) == 0 then
     return found
   end
-  for _, place in ipairs(call('ZRANGEBYSCORE', beat, '-inf', now)) do
+  for _, place in ipairs(call('ZRANGEBYSCORE', beat, '-inf', now, 'LIMIT', 0, DROPPED_AT_ONCE)) do
     call('ZREM', line, place)
     call('ZREM', beat, place)
     found = true
   end
   -- Nobody lives longer than that; more means that the clock was set back.
-  for _, place in ipairs(call('ZRANGEBYSCORE', beat, now + SILENCE_MS + 1, '+inf')) do
+  local ahead = call('ZRANGEBYSCORE', beat, now + SILENCE_MS + 1, '+inf', 'LIMIT', 0, DROPPED_AT_ONCE)
+  for _, place in ipairs(ahead) do
     call('ZADD', beat, now + SILENCE_MS, place)
   end
   return found
@@ -121,22 +151,17 @@ end
 
 -- Lets the first `count` places of the line in, as far as they fit; `welcome` is told of each. True when all do.
 local function admitLine(room, count, welcome)
-  local from = 0
-  while from < count do
-    local places = call('ZRANGE', line, from, math.min(from + 32, count) - 1)
-    for _, place in ipairs(places) do
-      local kind, channel, owner = string.match(place, '^([^|]*)|([^|]*)|(.*)$')
-      if not admit(room, kind) then
-        return false
-      end
-      if welcome then
-        welcome(channel, owner)
-      end
+  if count == 0 then
+    return true
+  end
+  for _, place in ipairs(call('ZRANGE', line, 0, count - 1)) do
+    local kind, channel, owner = string.match(place, '^([^|]*)|([^|]*)|(.*)$')
+    if not admit(room, kind) then
+      return false
     end
-    if #places < 32 then
-      return true
+    if welcome then
+      welcome(channel, owner)
     end
-    from = from + 32
   end
   return true
 end
@@ -146,7 +171,7 @@ local function publish(channel, message)
   redis.pcall('PUBLISH', channel, message)
 end
 
--- Tells everybody at the front of the line who fits in by now.
+-- Tells those at the front of the line who fit in by now.
 local function wake()
-  admitLine(inside(), math.huge, publish)
+  admitLine(inside(), WINDOW, publish)
 end

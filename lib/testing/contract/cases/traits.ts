@@ -13,6 +13,8 @@ async function hasPlausibleTraits(t: Trial): Promise<void> {
   );
   assert.equal(traits.fence, t.claimedTraits.fence, 'the fence is as expected');
   assert.equal(traits.wakeUp, t.claimedTraits.wakeUp, 'the wake-up is as expected');
+  assert.equal(t.backend.stay !== undefined, t.claimedTraits.stay === true, 'it has stay if that is claimed');
+  assert.equal(traits.lockDelayMs ?? 0, t.lockDelayMs, 'the lockDelay is as expected');
 }
 
 const asClaimed: RunnableCase = {

@@ -1,0 +1,147 @@
+import type { BackendContext, LockMode, NodeHealth } from '../lock-backend.js';
+import { BackendError } from '../backend-error.js';
+import { ClusterEar } from './cluster-ear.js';
+import { holdersName, lockName } from './key-names.js';
+import { membersIn } from './cluster-members.js';
+import { HEALTH_LIMIT_MS, healthByVisit, healthOf, isDown, VISIT } from './node-health.js';
+import { OutageReporter } from './outage-reporter.js';
+import { addressOf, keyPrefixOf, knownOptions, type RedisCluster, type RedisNode } from './redis-client.js';
+import type { Ear, Listener } from './redis-ear.js';
+import { assertCovered } from './redis-server-info.js';
+import type { RedisServers } from './redis-servers.js';
+import { SlotFences } from './slot-fences.js';
+import { slotOf } from './slots.js';
+import { checkServer } from './start-check.js';
+import { within } from './time-limit.js';
+
+/** The servers of a cluster. */
+export class ClusterServers implements RedisServers {
+  readonly address: string;
+  readonly redirects = true;
+  private readonly clientPrefix: string;
+  private readonly fences: SlotFences;
+  private changed: (() => void) | undefined;
+  private known = '';
+  private readonly onRefresh = (): void => {
+    const known = this.whoIsPrimary();
+    if (known === this.known) return;
+    this.known = known;
+    this.changed?.();
+  };
+  private readonly onNode = (node: RedisNode): void => {
+    // one that is out of reach is tried, and comes and goes, several times a second
+    node.on('ready', () => {
+      // replicas are of no use to us
+      if (this.client.nodes('master').includes(node)) this.changed?.();
+    });
+  };
+
+  constructor(
+    private readonly client: RedisCluster,
+    private readonly context: BackendContext,
+    private readonly own: boolean,
+  ) {
+    this.address = addressOf(client);
+    this.clientPrefix = keyPrefixOf(client);
+    this.fences = new SlotFences(this.clientPrefix);
+  }
+
+  primaries(): readonly RedisNode[] {
+    return this.client.nodes('master');
+  }
+
+  async check(): Promise<readonly Error[]> {
+    this.assertPrefix();
+    const [any] = this.primaries();
+    if (!any) throw new Error('no node is known');
+    assertCovered(String(await any.call('CLUSTER', 'INFO')), this.address);
+    const warnings = await Promise.all(
+      this.primaries().map((node) => checkServer(node, addressOf(node), 'cluster')),
+    );
+    return warnings.flat();
+  }
+
+  fenceName(key: string): string {
+    return this.fences.nameFor(key);
+  }
+
+  witnesses(key: string, mode?: LockMode): readonly string[] {
+    // an exclusive lock is one key
+    return mode === 'exclusive' ? [] : [holdersName(key)];
+  }
+
+  nodeOf(key: string): RedisNode | undefined {
+    const [owner] = this.client.slots[this.slotOf(key)] ?? [];
+    return this.primaries().find((node) => addressOf(node) === owner);
+  }
+
+  slotOf(key: string): number {
+    return slotOf(this.clientPrefix + lockName(key));
+  }
+
+  watch(changed: () => void): void {
+    this.changed = changed;
+    this.known = this.whoIsPrimary();
+    if (this.own) new OutageReporter(this.context, this.address).watch(this.client, 'The connection');
+    this.client.on('refresh', this.onRefresh);
+    this.client.on('+node', this.onNode);
+  }
+
+  async unwatch(): Promise<void> {
+    this.changed = undefined;
+    this.client.off('refresh', this.onRefresh);
+    this.client.off('+node', this.onNode);
+  }
+
+  ear(listener: Listener): Ear {
+    return new ClusterEar(this.client, listener, this.context.clock);
+  }
+
+  async health(): Promise<readonly NodeHealth[]> {
+    const nodes = this.client.nodes('all');
+    const connected = nodes.map((node) => this.healthOf(node, addressOf(node)));
+    return [...(await Promise.all(connected)), ...(await this.healthOfOthers(nodes))];
+  }
+
+  private healthOf(node: RedisNode, address: string, where?: object): Promise<NodeHealth> {
+    const { clock } = this.context;
+    if (!where && node.status === 'ready') return healthOf(node, address, clock);
+    const visitor = node.duplicate({ ...VISIT, ...where });
+    visitor.on('error', () => undefined);
+    return healthByVisit(visitor, address, clock);
+  }
+
+  /** Those that the cluster knows and the client has no connection for: they failed, or are on their way. */
+  private async healthOfOthers(nodes: readonly RedisNode[]): Promise<readonly NodeHealth[]> {
+    const any = nodes.find(({ status }) => status === 'ready');
+    // where addresses are translated, nobody here can tell which of them are the same
+    if (!any || knownOptions(this.client).natMap) return [];
+    const known = new Set(nodes.map(addressOf));
+    const members = await within(this.context.clock, HEALTH_LIMIT_MS, any.call('CLUSTER', 'NODES'))
+      .then(membersIn)
+      .catch(() => []);
+    const others = members.filter(({ host, port }) => !known.has(`${host}:${port}`));
+    return Promise.all(
+      others.map(async ({ host, port, role, failed }) => {
+        const address = `${host}:${port}`;
+        if (failed) return isDown(address, 'the cluster says that it has failed', role);
+        const health = await this.healthOf(any, address, { host, port });
+        return health.state === 'down' ? { ...health, role } : health;
+      }),
+    );
+  }
+
+  /** A prefix with braces of its own may tear the keys of a lock apart. */
+  private assertPrefix(): void {
+    const name = this.clientPrefix + lockName('any');
+    if (slotOf(name) === slotOf(`${name}:held`)) return;
+    throw new BackendError(
+      `The keyPrefix "${this.clientPrefix}" of the Cluster client scatters the keys of one lock over several slots: take the braces out of it.`,
+      'denied',
+    );
+  }
+
+  private whoIsPrimary(): string {
+    return this.primaries().map(addressOf).sort().join(' ');
+  }
+}

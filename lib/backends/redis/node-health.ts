@@ -1,0 +1,47 @@
+import type { Clock } from '../../core/clock.js';
+import type { NodeHealth } from '../lock-backend.js';
+import type { RedisNode } from './redis-client.js';
+import { messageOf, NotSent } from './redis-error.js';
+import { parseInfo } from './redis-server-info.js';
+import { within } from './time-limit.js';
+
+export const HEALTH_LIMIT_MS = 1000;
+
+/** How one server is, by one question over this connection. Never rejects. */
+export async function healthOf(client: RedisNode, node: string, clock: Clock): Promise<NodeHealth> {
+  const startedAtMs = clock.now();
+  try {
+    if (client.status !== 'ready') throw new NotSent(client.status);
+    const { role, version } = parseInfo(await within(clock, HEALTH_LIMIT_MS, client.info()));
+    return { node, role, state: 'up', latencyMs: clock.now() - startedAtMs, version };
+  } catch (error) {
+    return isDown(node, error);
+  }
+}
+
+/** The same over a connection that is made for the question, and closed after it. */
+export async function healthByVisit(visitor: RedisNode, node: string, clock: Clock): Promise<NodeHealth> {
+  try {
+    await within(clock, HEALTH_LIMIT_MS, visitor.connect());
+    return await healthOf(visitor, node, clock);
+  } catch (error) {
+    return isDown(node, error);
+  } finally {
+    visitor.disconnect();
+  }
+}
+
+/** For a connection that is used once. */
+export const VISIT = {
+  lazyConnect: true,
+  enableOfflineQueue: false,
+  enableReadyCheck: false,
+  autoResubscribe: false,
+  retryStrategy: null,
+  connectTimeout: HEALTH_LIMIT_MS,
+  disconnectTimeout: HEALTH_LIMIT_MS,
+} as const;
+
+export function isDown(node: string, error: unknown, role = 'unknown'): NodeHealth {
+  return { node, role, state: 'down', error: messageOf(error) };
+}

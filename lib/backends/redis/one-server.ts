@@ -1,0 +1,88 @@
+import type { BackendContext, NodeHealth } from '../lock-backend.js';
+import { FailoverWatch } from './failover-watch.js';
+import { fenceName } from './key-names.js';
+import { healthOf } from './node-health.js';
+import { OutageReporter } from './outage-reporter.js';
+import { addressOf, isSentinelClient, type RedisNode } from './redis-client.js';
+import { RedisEar, type Ear, type Listener } from './redis-ear.js';
+import type { RedisServers } from './redis-servers.js';
+import { sentinelHealth } from './sentinel-health.js';
+import { checkServer } from './start-check.js';
+
+/** One server at a time: the one at an address, or whichever the Sentinels call the primary. */
+export class OneServer implements RedisServers {
+  readonly address: string;
+  readonly redirects = false;
+  private readonly outage: OutageReporter;
+  private changed: (() => void) | undefined;
+  private failover: FailoverWatch | undefined;
+  private lost = false;
+  private readonly onClose = (): void => {
+    this.lost = true;
+  };
+  private readonly onReady = (): void => {
+    if (!this.lost) return;
+    this.lost = false;
+    this.changed?.();
+  };
+
+  constructor(
+    private readonly client: RedisNode,
+    private readonly context: BackendContext,
+    private readonly own: boolean,
+  ) {
+    this.address = addressOf(client);
+    this.outage = new OutageReporter(context, this.address);
+  }
+
+  primaries(): readonly RedisNode[] {
+    return [this.client];
+  }
+
+  check(): Promise<readonly Error[]> {
+    return checkServer(this.client, this.address, 'standalone');
+  }
+
+  fenceName(key: string): string {
+    return fenceName(key);
+  }
+
+  witnesses(): readonly string[] {
+    return [];
+  }
+
+  nodeOf(): RedisNode {
+    return this.client;
+  }
+
+  slotOf(): number {
+    return 0;
+  }
+
+  watch(changed: () => void): void {
+    this.changed = changed;
+    if (this.own) this.outage.watch(this.client, 'The connection');
+    if (isSentinelClient(this.client)) this.failover = new FailoverWatch(this.client);
+    this.client.on('close', this.onClose);
+    this.client.on('ready', this.onReady);
+  }
+
+  async unwatch(): Promise<void> {
+    this.client.off('close', this.onClose);
+    this.client.off('ready', this.onReady);
+    await this.failover?.stop();
+  }
+
+  ear(listener: Listener): Ear {
+    return new RedisEar(this.client, listener, this.outage);
+  }
+
+  async health(): Promise<readonly NodeHealth[]> {
+    const { client, context } = this;
+    const [primary, others] = await Promise.all([
+      healthOf(client, this.address, context.clock),
+      isSentinelClient(client) ? sentinelHealth(client, context.clock) : [],
+    ]);
+    return [primary, ...others];
+  }
+}
