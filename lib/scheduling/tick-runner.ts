@@ -1,3 +1,4 @@
+import type { BackendTraits } from '../backends/lock-backend.js';
 import type { Clock } from '../core/clock.js';
 import { identityOf } from '../core/claim.js';
 import { errorMessage, LockTimeoutError, LockUnavailableError } from '../core/errors.js';
@@ -15,6 +16,7 @@ export interface TickHost {
   readonly clock: Clock;
   readonly identity: string;
   readonly jobs: JobDesk;
+  readonly traits: BackendTraits;
   contest(key: string, options: LockOptions): Promise<HeldLease>;
   within<T>(lease: HeldLease, body: (lease: Lease) => Promise<T> | T): Promise<T>;
   skip(site: string, key: string, why: string): undefined;
@@ -115,7 +117,8 @@ export class TickRunner {
   /** A lease that has longer to live than any that is renewed belongs to a run that has ended. */
   private refusedBy({ holder, expiresInMs }: LockTimeoutError, { ttlMs, retries }: TickSettings): Refused {
     const who = holder === undefined ? 'another replica' : identityOf(holder);
-    const isDone = expiresInMs !== undefined && expiresInMs > ttlMs;
+    const { lockDelayMs = 0 } = this.host.traits;
+    const isDone = expiresInMs !== undefined && expiresInMs > ttlMs + lockDelayMs;
     if (!retries || isDone) return { why: `it has been run by ${who}` };
     return { why: `it is being run by ${who}`, runsForMs: expiresInMs ?? ttlMs };
   }

@@ -37,7 +37,7 @@ function ticksOf(source: string, timeZone?: string, utcOffset?: number): { job: 
     cronTime: source,
     onTick: () => undefined,
     ...(utcOffset === undefined ? { timeZone: timeZone ?? null } : { utcOffset }),
-  } as Parameters<typeof CronJob.from>[0]);
+  });
   const registry = { getCronJobs: () => new Map([['job', job]]), addCronJob: () => undefined };
   return { job, ticks: new CronTicks(() => [null, 'something', registry]) };
 }
