@@ -130,6 +130,20 @@ describe('a job that runs once per tick', () => {
     expect([runs.length, whys(one)]).toEqual([1, ['no tick was due within the last 60000 ms']]);
   });
 
+  it('[54] is left out when it is granted too late, and its claim is given back', async () => {
+    const clock = noon();
+    const one = await replica();
+    clock.nowMs = NOON_MS + 59_000;
+    one.backend.plan = ({ method }) => {
+      if (method === 'claim') clock.nowMs = NOON_MS + 64_000;
+      return undefined;
+    };
+    // the tick of the next minute is another one
+    await tick(one, 'below');
+    expect([runs, whys(one)]).toEqual([[], ['it is 64000 ms late']]);
+    expect(await one.locks.inspect('tick:Jobs.below:2026-06-01T12:00:00Z')).toBeNull();
+  });
+
   it('[54] is skipped for a tick whose replica died, and runs at the next', async () => {
     const clock = noon();
     const dying = await replica();
@@ -156,7 +170,8 @@ describe('a job that runs once per tick', () => {
     expect([runs, whys(second)]).toEqual([['retried'], ['it is being run by replica-1']]);
     gate.open();
     await apps.clock.advance(100_000);
-    expect(runs).toEqual(['retried']);
+    await tick(second, 'retried');
+    expect([runs, whys(second).at(-1)]).toEqual([['retried'], 'it has been run by replica-1']);
 
     gate = new Gate();
     clock.nowMs += 60_000;
@@ -193,14 +208,18 @@ describe('a job that runs once per tick', () => {
     one.backend.plan = [];
     await apps.clock.advance(2_000);
     expect(runs).toEqual(['above']);
-    // also when the claim was carried out and its answer lost
+    // also when the claim was carried out, its answer lost, and what it left behind is in the way for a while
     const clock = wall.at(-1) as WallClock;
     clock.nowMs += 60_000;
     let claims = 0;
-    one.backend.plan = ({ method }) => (method === 'claim' && ++claims === 1 ? 'after' : undefined);
+    one.backend.plan = ({ method }) => {
+      if (method === 'claim' && ++claims === 1) return 'after';
+      return method === 'abandon' && claims < 3 ? 'before' : undefined;
+    };
     await tick(one, 'above');
-    await apps.clock.advance(5_000);
-    expect([runs, claims]).toEqual([['above', 'above'], 2]);
+    await apps.clock.advance(9_000);
+    expect(runs).toEqual(['above', 'above']);
+    expect(claims).toBeGreaterThan(2);
   });
 
   it('has had its run when its body throws', async () => {

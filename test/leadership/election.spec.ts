@@ -102,6 +102,16 @@ describe('an election', () => {
     }
   });
 
+  it('is stood back from for one retry by whoever resigned, though nobody else is there', async () => {
+    const troupe = new Troupe();
+    const [member] = (await candidates(troupe, 1)) as [Member];
+    await member.leaders.resign();
+    await troupe.clock.advance(399);
+    expect(member.leaders.isLeader()).toBe(false);
+    await troupe.clock.advance(1);
+    expect(member.leaders.isLeader()).toBe(true);
+  });
+
   it('[51] is over for a leader whose event loop was blocked, before any timer or signal says so', async () => {
     const troupe = new Troupe();
     const [member] = (await candidates(troupe, 1)) as [Member];
@@ -243,6 +253,7 @@ describe('those who are told', () => {
     const troupe = new Troupe();
     const [first, second] = (await candidates(troupe, 2)) as [Member, Member];
     const seen: unknown[] = [];
+    const gate = new Gate();
     const job = first.leaders.wrap(async () => {
       const lease = currentLease();
       seen.push(lease?.fence);
@@ -251,10 +262,15 @@ describe('those who are told', () => {
       });
       seen.push(second.leaders.isLeader(), lease?.held);
       expect(() => lease?.assertHeld()).toThrow(NotLeaderError);
+      await gate.opened;
     });
     const term = first.leaders.term();
     const running = job();
-    await first.leaders.resign();
+    const resigned = first.leaders.resign();
+    await troupe.clock.advance(400);
+    expect([first.leaders.isLeader(), second.leaders.isLeader()]).toEqual([false, false]);
+    gate.open();
+    await resigned;
     await running;
     await troupe.clock.settle();
     // told of the end while the lock is still kept
