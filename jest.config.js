@@ -56,7 +56,11 @@ export default {
         '^(@nestjs/.+|ioredis(?:/.+)?)$': '<rootDir>/test/nest-11/node_modules/$1',
         ...relative,
       },
-      testMatch: ['<rootDir>/test/e2e/**/*.spec.ts', '<rootDir>/test/conformance/redis*.spec.ts'],
+      testMatch: [
+        '<rootDir>/test/e2e/**/*.spec.ts',
+        '<rootDir>/test/conformance/redis*.spec.ts',
+        '<rootDir>/test/redis/{cluster,sentinel}.spec.ts',
+      ],
     },
   ],
 };

@@ -1,10 +1,17 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
 import type { LockBackend } from '../../lib/backends/lock-backend.js';
 import { redis } from '../../lib/backends/redis/index.js';
+import { allowedScript, allScripts } from '../../lib/backends/redis/redis-script.js';
 import { assertUsable, parseInfo } from '../../lib/backends/redis/redis-server-info.js';
-import { busy, failureOf, granted, RedisTrial, until } from '../support/redis-trial.js';
+import { busy, failureOf, granted, listenTo, RedisTrial, until } from '../support/redis-trial.js';
+
+/** As README.md says it, under "Redis". */
+const README_COMMANDS =
+  '+@string +@hash +@sortedset +@keyspace -@dangerous +@scripting +@pubsub +@connection +info +time'.split(
+    ' ',
+  );
 
 describe('starting on a Redis server', () => {
   let trial: RedisTrial;
@@ -49,6 +56,88 @@ describe('starting on a Redis server', () => {
     await trial.admin.call('ACL', 'SETUSER', 'bob', 'on', '>x', '~*', '&*', '+@all', '-@scripting');
     const backend = redis(`redis://bob:x@127.0.0.1:${trial.server.port}`);
     expect(await refusal(backend)).toContain("cannot be used: the user's ACL does not allow it (NOPERM");
+  });
+
+  it('names the commands that the user may not run', async () => {
+    const rules = ['on', '>x', '~{trial*', '&interlock:*', '+@all', '-zadd', '-zrange'];
+    await trial.admin.call('ACL', 'SETUSER', 'dan', ...rules);
+    expect(await refusal(redis(`redis://dan:x@127.0.0.1:${trial.server.port}`))).toMatch(
+      /cannot be used: the user's ACL does not allow ZADD, ZRANGE, which the locks need\.$/,
+    );
+    expect(await trial.names()).toEqual([]);
+  });
+
+  it('needs no more of an ACL than the README says', async () => {
+    const rules = ['on', '>x', '~{trial*', '&interlock:*', '-@all', ...README_COMMANDS];
+    await trial.admin.call('ACL', 'SETUSER', 'fay', ...rules);
+    const target = redis(`redis://fay:x@127.0.0.1:${trial.server.port}`);
+    const { backend, reports } = await trial.connect(target);
+    for (const wish of [{}, { mode: 'shared' }, { mode: 'permits', of: 2 }] as const) {
+      const holder = await granted(backend, trial.claim(wish));
+      const place = await busy(backend, trial.claim({ queue: true }));
+      const ear = listenTo(place);
+      expect(await backend.renew([holder])).toEqual(['renewed']);
+      expect(await backend.release(holder)).toBe('released');
+      await until(() => ear.hints === 1, 'the hint');
+      expect(await place.retry()).toHaveProperty('fence');
+      expect(await backend.evict('trial:key')).toBe(true);
+    }
+    for await (const snapshot of backend.list('trial:')) expect(snapshot).toBeUndefined();
+    expect(reports).toEqual([]);
+  });
+
+  it('reports that the user may not publish, and works without hints', async () => {
+    const rules = ['on', '>x', '~*', '&*', '+@all', '-publish'];
+    await trial.admin.call('ACL', 'SETUSER', 'gus', ...rules);
+    const { backend, reports } = await trial.connect(redis(`redis://gus:x@127.0.0.1:${trial.server.port}`));
+    expect(reports.map(({ message }) => message)).toEqual([
+      expect.stringContaining(
+        'does not let us publish to channels "interlock:*", so waiting falls back to polling',
+      ),
+    ]);
+    const holder = await granted(backend, trial.claim());
+    await busy(backend, trial.claim({ queue: true }));
+    expect(await backend.release(holder)).toBe('released');
+  });
+
+  it('tries every command that a script uses', () => {
+    const used = allScripts.flatMap(({ source }) => [...source.matchAll(/\b(?:call|pcall)\('(\w+)'/g)]);
+    const tried = [...allowedScript.source.matchAll(/\{ '(\w+)'/g)].map(([, command]) => command);
+    expect(new Set(tried)).toEqual(new Set(used.map(([, command]) => command)));
+  });
+
+  it('says how far the clock of the server is from ours', async () => {
+    const now = jest
+      .spyOn(Date, 'now')
+      .mockImplementation(() => performance.timeOrigin + performance.now() - 3_600_000);
+    try {
+      const { reports } = await trial.connect();
+      expect(reports.map(({ message }) => message)).toEqual([
+        expect.stringMatching(/^The clock of Redis at .* is 3600 s ahead of ours\. No lock depends on that/),
+      ]);
+    } finally {
+      now.mockRestore();
+    }
+  });
+
+  it('warns of settings of a client by which it does things late', async () => {
+    const warningsOf = async (options: object): Promise<string[]> => {
+      const client = new Redis({ port: trial.server.port, ...options });
+      const { reports, backend } = await trial.connect(redis(client));
+      await backend.stop();
+      client.disconnect();
+      return reports.map(({ message }) => message);
+    };
+    expect(await warningsOf({})).toEqual([]);
+    expect(await warningsOf({ enableOfflineQueue: true, maxRetriesPerRequest: 3 })).toEqual([]);
+    expect(await warningsOf({ maxRetriesPerRequest: null })).toEqual([
+      expect.stringContaining('has the setting maxRetriesPerRequest: null: it sends again, however late,'),
+    ]);
+    expect(await warningsOf({ commandTimeout: 500 })).toEqual([
+      expect.stringContaining('has the setting commandTimeout: a command that timed out is still sent again'),
+    ]);
+    const without = { autoResendUnfulfilledCommands: false };
+    expect(await warningsOf({ maxRetriesPerRequest: null, commandTimeout: 500, ...without })).toEqual([]);
   });
 
   it('fails in a sentence on a replica', async () => {
@@ -119,6 +208,7 @@ describe('starting on a Redis server', () => {
     await trial.admin.call('ACL', 'SETUSER', 'eve', 'on', '>x', '~*', 'resetchannels', '+@all');
     const { backend, reports } = await trial.connect(redis(`redis://eve:x@127.0.0.1:${trial.server.port}`));
     expect(reports.map(({ message }) => message)).toEqual([
+      expect.stringContaining('does not let us publish to channels "interlock:*"'),
       expect.stringContaining(
         'does not let us listen to channels "interlock:*", so waiting falls back to polling',
       ),

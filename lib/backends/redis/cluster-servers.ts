@@ -84,7 +84,7 @@ export class ClusterServers implements RedisServers {
     this.client.on('+node', this.onNode);
   }
 
-  unwatch(): void {
+  async unwatch(): Promise<void> {
     this.client.off('refresh', this.onRefresh);
     this.client.off('+node', this.onNode);
   }

@@ -1,4 +1,5 @@
 import type { BackendContext, NodeHealth } from '../lock-backend.js';
+import { FailoverWatch } from './failover-watch.js';
 import { fenceName } from './key-names.js';
 import { healthOf } from './node-health.js';
 import { OutageReporter } from './outage-reporter.js';
@@ -14,6 +15,7 @@ export class OneServer implements RedisServers {
   readonly redirects = false;
   private readonly outage: OutageReporter;
   private changed: (() => void) | undefined;
+  private failover: FailoverWatch | undefined;
   private lost = false;
   private readonly onClose = (): void => {
     this.lost = true;
@@ -60,13 +62,15 @@ export class OneServer implements RedisServers {
   watch(changed: () => void): void {
     this.changed = changed;
     if (this.own) this.outage.watch(this.client, 'The connection');
+    if (isSentinelClient(this.client)) this.failover = new FailoverWatch(this.client);
     this.client.on('close', this.onClose);
     this.client.on('ready', this.onReady);
   }
 
-  unwatch(): void {
+  async unwatch(): Promise<void> {
     this.client.off('close', this.onClose);
     this.client.off('ready', this.onReady);
+    await this.failover?.stop();
   }
 
   ear(listener: Listener): Ear {

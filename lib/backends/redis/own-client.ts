@@ -27,7 +27,8 @@ export async function createClient(
   options: RedisOptions = {},
 ): Promise<RedisClient> {
   const Redis = await loadConstructor();
-  if (options.cluster) return createCluster(Redis, options.cluster, options);
+  const { cluster, ...others } = options;
+  if (cluster) return createCluster(Redis, cluster, others);
   if (options.sentinels) return createBySentinels(Redis, options);
   const settings = {
     connectTimeout: 5000,
@@ -41,10 +42,7 @@ export async function createClient(
   return url === undefined ? new Redis(settings) : new Redis(url, settings);
 }
 
-/**
- * Follows the Sentinels: it is told of a fail-over, and leaves the old primary at once; it asks whoever it connects to
- * for its role; and a Sentinel that does not answer is passed over.
- */
+/** Asks whoever it connects to for its role; and a Sentinel that does not answer is passed over. */
 function createBySentinels(Redis: RedisConstructor, options: RedisOptions): RedisClient {
   let connected = false;
   const client = new Redis({
@@ -54,12 +52,10 @@ function createBySentinels(Redis: RedisConstructor, options: RedisOptions): Redi
     retryStrategy: reconnectDelayMs,
     // the first time it fails fast, so that the start can say why; afterwards it goes on for ever
     sentinelRetryStrategy: (attempt: number) => (connected ? reconnectDelayMs(attempt) : null),
-    sentinelReconnectStrategy: reconnectDelayMs,
     ...options,
     ...NOTHING_LATE,
     lazyConnect: true,
     enableReadyCheck: true,
-    failoverDetector: true,
     role: 'master',
   });
   client.on('ready', () => {
@@ -75,13 +71,13 @@ function createBySentinels(Redis: RedisConstructor, options: RedisOptions): Redi
 function createCluster(
   Redis: RedisConstructor,
   nodes: readonly RedisAddress[],
-  { cluster: _, redisOptions, ...options }: RedisOptions,
+  { redisOptions, ...options }: RedisOptions,
 ): RedisClient {
   return new Redis.Cluster(nodes, {
     clusterRetryStrategy: reconnectDelayMs,
     maxRedirections: 8,
     retryDelayOnTryAgain: 50,
-    slotsRefreshTimeout: 1000,
+    slotsRefreshTimeout: 500,
     slotsRefreshInterval: 2000,
     ...options,
     redisOptions: {

@@ -19,6 +19,8 @@ export interface RedisNode extends Commands {
   readonly isCluster: boolean;
   /** The connection's socket; another one after each reconnection. */
   readonly stream?: {
+    readonly remoteAddress?: string | undefined;
+    readonly remotePort?: number | undefined;
     readonly bytesRead: number;
     readonly bytesWritten: number;
     cork(): void;
@@ -106,6 +108,7 @@ export interface KnownOptions {
   readonly sentinelUsername?: string | null;
   readonly sentinelPassword?: string | null;
   readonly sentinelTLS?: object;
+  readonly tls?: unknown;
   readonly natMap?: unknown;
   readonly keyPrefix?: string;
   readonly autoResendUnfulfilledCommands?: boolean;
@@ -129,6 +132,11 @@ export function isCluster(client: RedisClient): client is RedisCluster {
 
 export function isSentinelClient(client: RedisClient): boolean {
   return Boolean(knownOptions(client).sentinels);
+}
+
+export function usesTls(client: RedisClient): boolean {
+  const { tls, redisOptions } = knownOptions(client);
+  return Boolean(tls ?? redisOptions?.tls);
 }
 
 /** True when messages can come over the connection that commands go through. */
@@ -157,8 +165,8 @@ export function addressOf(client: RedisClient): string {
 /** An address in whatever form ioredis takes it: a port, `host:port`, a URL or options. */
 function placeOf(address: unknown): string {
   if (typeof address === 'object' && address !== null) {
-    const { host, port } = address as { host?: unknown; port?: unknown };
-    return `${String(host ?? 'localhost')}:${String(port ?? '')}`;
+    const { host, port } = address as { host?: string; port?: number | string };
+    return `${host ?? 'localhost'}:${port ?? ''}`;
   }
   return String(address)
     .replace(/^\w+:\/\//, '')

@@ -7,6 +7,7 @@ import { closeClient, createClient } from './own-client.js';
 import {
   isCluster,
   isSentinelClient,
+  usesTls,
   type RedisClient,
   type RedisNode,
   type RedisOptions,
@@ -70,7 +71,9 @@ export class RedisConnection {
       await connection.begin(replicas);
     } catch (error) {
       await connection.close();
-      throw error instanceof BackendError ? error : cannotStart(connection.servers.address, error);
+      throw error instanceof BackendError
+        ? error
+        : cannotStart(connection.servers.address, error, usesTls(client));
     }
     return connection;
   }
@@ -153,9 +156,12 @@ export class RedisConnection {
   }
 
   async close(): Promise<void> {
-    this.servers.unwatch();
     this.silence?.stop();
-    await Promise.all([this.hints.close(), this.own ? closeClient(this.client) : undefined]);
+    await Promise.all([
+      this.servers.unwatch(),
+      this.hints.close(),
+      this.own ? closeClient(this.client) : undefined,
+    ]);
   }
 
   private async begin(replicas: number): Promise<void> {

@@ -40,7 +40,7 @@ function codeOf(message: string): string | undefined {
 
 /** The remedy for a refusal; undefined when it is none. */
 function refusalOf(message: string): string | undefined {
-  if (/^ERR max number of clients reached/.test(message))
+  if (message.startsWith('ERR max number of clients reached'))
     return 'it has as many connections as it allows: raise maxclients';
   const code = codeOf(message);
   return code === undefined ? undefined : REFUSALS.get(code);
@@ -98,32 +98,44 @@ export function redisError(what: string, address: string, cause: unknown): Backe
   );
 }
 
+const NO_TLS = 'it does not seem to speak TLS on this port: give a redis:// address, without `tls`';
+
 /** What the first contact fails with when somebody else is behind the address, and what to do about it. */
 const MISTAKES: readonly (readonly [RegExp, string])[] = [
   [
     /unknown command .?sentinel/i,
     'it is no Sentinel: give redis() its address without `sentinels`, or the addresses of the Sentinels',
   ],
-  [/invalid reply: null/, 'the Sentinels know no primary of that name: correct `name`'],
+  [
+    /invalid reply: null|No such master with that name/,
+    'the Sentinels know no primary of that name: correct `name`',
+  ],
   [
     /cluster support disabled|unknown command .?cluster/i,
     'it is no node of a cluster: give redis() its address without `cluster`',
   ],
-  [
-    /wrong version number|packet length too long|EPROTO/i,
-    'it does not speak TLS on this port: give a redis:// address, without `tls`',
-  ],
+  [/wrong version number|packet length too long|EPROTO/i, NO_TLS],
   [
     /self[- ]signed certificate|unable to (verify|get)|certificate|ERR_TLS/i,
     'its certificate is not trusted: give the authority that issued it in `tls: { ca }`',
   ],
 ];
 
-/** Why a connection could not be made. */
-export function cannotStart(address: string, cause: unknown): BackendError {
+/** A server without TLS takes the beginning of a handshake for a command that is not complete, and waits for the rest. */
+const SILENT = /no answer within|ETIMEDOUT|socket disconnected before secure TLS/;
+
+/**
+ * Why a connection could not be made.
+ *
+ * @param secure whether TLS was asked for
+ */
+export function cannotStart(address: string, cause: unknown, secure = false): BackendError {
   const detail = messageOf(cause);
   // Its cause is left out: ioredis attaches the command that failed, and with it the password.
-  const remedy = refusalOf(detail) ?? MISTAKES.find(([pattern]) => pattern.test(detail))?.[1];
+  const remedy =
+    refusalOf(detail) ??
+    MISTAKES.find(([pattern]) => pattern.test(detail))?.[1] ??
+    (secure && SILENT.test(detail) ? NO_TLS : undefined);
   const message = remedy
     ? `Redis at ${address} cannot be used: ${remedy} (${detail}).`
     : `Redis at ${address} cannot be reached (${detail}): start it, or correct the address given to redis().`;

@@ -26,7 +26,7 @@ export interface RedisServers {
   slotOf(key: string): number;
   /** Calls `changed` when a connection to a primary was lost and found again, or another server is primary. */
   watch(changed: () => void): void;
-  unwatch(): void;
+  unwatch(): Promise<void>;
   ear(listener: Listener): Ear;
   /** Each server with a time limit of its own. Never rejects. */
   health(): Promise<readonly NodeHealth[]>;

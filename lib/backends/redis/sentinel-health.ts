@@ -1,13 +1,9 @@
 import type { Clock } from '../../core/clock.js';
 import type { NodeHealth } from '../lock-backend.js';
-import { HEALTH_LIMIT_MS, healthByVisit, healthOf, isDown, VISIT } from './node-health.js';
+import { HEALTH_LIMIT_MS, healthByVisit, healthOf, isDown } from './node-health.js';
 import { knownOptions, type RedisNode } from './redis-client.js';
+import { lineTo, lineToSentinel, sentinelsOf, type Address } from './sentinels.js';
 import { within } from './time-limit.js';
-
-interface Address {
-  readonly host: string;
-  readonly port: number;
-}
 
 /** How the Sentinels are, and the replicas that they know of. Never rejects. */
 export async function sentinelHealth(client: RedisNode, clock: Clock): Promise<readonly NodeHealth[]> {
@@ -19,24 +15,14 @@ export async function sentinelHealth(client: RedisNode, clock: Clock): Promise<r
   return [...seen, ...visits.map(({ health }) => health)];
 }
 
-function sentinelsOf(client: RedisNode): Address[] {
-  const { sentinels } = knownOptions(client);
-  return (sentinels ?? []).map(({ host, port }) => ({ host: host ?? 'localhost', port: port ?? 26_379 }));
-}
-
 async function visitSentinel(
   client: RedisNode,
   address: Address,
   clock: Clock,
 ): Promise<{ health: NodeHealth; replicas?: readonly Address[] }> {
   const node = `${address.host}:${address.port}`;
-  const { sentinelUsername, sentinelPassword, sentinelTLS, name } = knownOptions(client);
-  const visitor = visitorTo(client, address, {
-    username: sentinelUsername ?? null,
-    password: sentinelPassword ?? null,
-    tls: sentinelTLS,
-    db: 0,
-  });
+  const { name } = knownOptions(client);
+  const visitor = lineToSentinel(client, address, {});
   try {
     await within(clock, HEALTH_LIMIT_MS, visitor.connect());
     const [health, replicas] = await Promise.all([
@@ -52,26 +38,8 @@ async function visitSentinel(
 }
 
 async function visitReplica(client: RedisNode, address: Address, clock: Clock): Promise<NodeHealth> {
-  const health = await healthByVisit(
-    visitorTo(client, address, {}),
-    `${address.host}:${address.port}`,
-    clock,
-  );
+  const health = await healthByVisit(lineTo(client, address, {}), `${address.host}:${address.port}`, clock);
   return health.state === 'down' ? { ...health, role: 'replica' } : health;
-}
-
-function visitorTo(client: RedisNode, address: Address, settings: object): RedisNode {
-  const visitor = client.duplicate({
-    ...VISIT,
-    ...address,
-    sentinels: null,
-    name: null,
-    failoverDetector: false,
-    keyPrefix: '',
-    ...settings,
-  });
-  visitor.on('error', () => undefined);
-  return visitor;
 }
 
 /** A list of flat lists of names and values (RESP2), or of maps that the client flattened or not. */
