@@ -14,7 +14,7 @@ const CLUSTER_NODE = [
   ['--cluster-enabled', 'yes', '--cluster-config-file', 'nodes.conf'],
   ['--cluster-node-timeout', String(NODE_TIMEOUT_MS), '--cluster-replica-validity-factor', '0'],
   ['--cluster-allow-replica-migration', 'no'],
-  ['--repl-diskless-sync-delay', '0', '--repl-timeout', '5', '--repl-ping-replica-period', '1'],
+  ['--repl-diskless-sync', 'no', '--repl-timeout', '5', '--repl-ping-replica-period', '1'],
 ].flat();
 
 /** One line of `CLUSTER NODES`. */

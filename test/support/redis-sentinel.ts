@@ -10,15 +10,8 @@ const FAILOVER_TIMEOUT_MS = 2_000;
 const SETTLE_LIMIT_MS = 30_000;
 const PAUSE_MS = 50;
 
-/** Sends its data without delay, and lets go of a peer that is silent. */
-const DATA_NODE = [
-  '--repl-diskless-sync-delay',
-  '0',
-  '--repl-timeout',
-  '5',
-  '--repl-ping-replica-period',
-  '1',
-];
+/** Streams to a new replica as soon as that is called online, and lets go of a peer that is silent. */
+const DATA_NODE = ['--repl-diskless-sync', 'no', '--repl-timeout', '5', '--repl-ping-replica-period', '1'];
 
 /**
  * One primary, two replicas, and three Sentinels of which two must agree. Each of the six is a real server that can

@@ -102,14 +102,15 @@ export class RedisServer implements AsyncDisposable {
       enableReadyCheck: false,
       retryStrategy: () => null,
       connectTimeout: CALL_LIMIT_MS,
-      commandTimeout: CALL_LIMIT_MS,
       maxRetriesPerRequest: 0,
     });
     client.on('error', () => undefined);
+    const limit = setTimeout(() => client.disconnect(), CALL_LIMIT_MS);
     try {
       await client.connect();
       return await client.call(command, ...given);
     } finally {
+      clearTimeout(limit);
       client.disconnect();
     }
   }

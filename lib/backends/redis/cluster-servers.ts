@@ -29,8 +29,11 @@ export class ClusterServers implements RedisServers {
     this.changed?.();
   };
   private readonly onNode = (node: RedisNode): void => {
-    // replicas are of no use to us
-    if (this.client.nodes('master').includes(node)) this.changed?.();
+    // one that is out of reach is tried, and comes and goes, several times a second
+    node.on('ready', () => {
+      // replicas are of no use to us
+      if (this.client.nodes('master').includes(node)) this.changed?.();
+    });
   };
 
   constructor(
@@ -85,6 +88,7 @@ export class ClusterServers implements RedisServers {
   }
 
   async unwatch(): Promise<void> {
+    this.changed = undefined;
     this.client.off('refresh', this.onRefresh);
     this.client.off('+node', this.onNode);
   }

@@ -1,0 +1,72 @@
+import {
+  isGrant,
+  type Claim,
+  type Grant,
+  type LockBackend,
+  type Place,
+  type RenewOutcome,
+} from '../../lib/backends/lock-backend.js';
+import type { Clock } from '../../lib/core/clock.js';
+
+interface Proof {
+  /** When the last successful request was sent. */
+  sentAtMs: number;
+  ttlMs: number;
+}
+
+/**
+ * Writes down what a lock server confirmed, and when that was asked for: how long a lock can be relied upon, found
+ * out apart from the service under test.
+ */
+export class Ledger {
+  private readonly proofs = new Map<string, Proof>();
+
+  constructor(private readonly clock: Clock) {}
+
+  /** To be put between a service and its backend. */
+  over = (inner: LockBackend): LockBackend => {
+    const written = Object.create(inner) as LockBackend;
+    return Object.assign(written, {
+      claim: (claim: Claim) => this.ask(claim, () => inner.claim.call(written, claim)),
+      renew: (grants: readonly Grant[]) => this.renew(grants, () => inner.renew.call(written, grants)),
+    });
+  };
+
+  /** When the request was sent that the server confirmed last; -Infinity for a lock that it never granted. */
+  provenAtMs(key: string, fence: bigint): number {
+    return this.proofs.get(`${key}#${fence}`)?.sentAtMs ?? -Infinity;
+  }
+
+  /** The end of the ttl that the server confirmed last. */
+  endMs(key: string, fence: bigint): number {
+    const proof = this.proofs.get(`${key}#${fence}`);
+    return proof ? proof.sentAtMs + proof.ttlMs : -Infinity;
+  }
+
+  private async ask(claim: Claim, send: () => Promise<Grant | Place>): Promise<Grant | Place> {
+    const sentAtMs = this.clock.now();
+    const answer = await send();
+    if (!isGrant(answer)) {
+      return {
+        busy: answer.busy,
+        onHint: (wake) => answer.onHint(wake),
+        retry: () => this.ask(claim, () => answer.retry()),
+      };
+    }
+    this.proofs.set(`${claim.key}#${answer.fence}`, { sentAtMs, ttlMs: claim.ttlMs });
+    return answer;
+  }
+
+  private async renew(
+    grants: readonly Grant[],
+    send: () => Promise<readonly RenewOutcome[]>,
+  ): Promise<readonly RenewOutcome[]> {
+    const sentAtMs = this.clock.now();
+    const outcomes = await send();
+    grants.forEach(({ claim, fence }, at) => {
+      if (outcomes[at] !== 'renewed') return;
+      this.proofs.set(`${claim.key}#${fence}`, { sentAtMs, ttlMs: claim.ttlMs });
+    });
+    return outcomes;
+  }
+}

@@ -1,0 +1,29 @@
+import type { Clock } from '../../lib/core/clock.js';
+
+const BEAT_MS = 5;
+
+/** Notes when the event loop of this process is blocked, or starved by others on the machine. */
+export class LoopWatch {
+  private readonly delays: { readonly atMs: number; readonly ms: number }[] = [];
+  private readonly timer: NodeJS.Timeout;
+
+  constructor(clock: Clock) {
+    let lastMs = clock.now();
+    this.timer = setInterval(() => {
+      const nowMs = clock.now();
+      const ms = nowMs - lastMs - BEAT_MS;
+      if (ms > BEAT_MS) this.delays.push({ atMs: nowMs, ms });
+      lastMs = nowMs;
+    }, BEAT_MS);
+  }
+
+  /** By how much timers were late, at the most, in that time. */
+  worstMs(fromMs = -Infinity, toMs = Infinity): number {
+    const within = this.delays.filter(({ atMs }) => atMs >= fromMs && atMs <= toMs);
+    return Math.max(BEAT_MS, ...within.map(({ ms }) => ms));
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+}
