@@ -39,7 +39,7 @@ it.each([
   const majors = [...lines.values()]
     .filter(({ testMatch }) => testMatch.some((pattern) => matches(pattern, path)))
     .map(({ major }) => major);
-  expect(majors.sort()).toEqual([5, 6]);
+  expect(new Set(majors)).toEqual(new Set([5, 6]));
 });
 
 /** For the few patterns that jest.config.js is made of. */

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { redis } from '../../lib/backends/redis/index.js';
+import { messagesShareAConnection } from '../support/ioredis-line.js';
 import { busy, failureOf, granted, listenTo, RedisTrial, until } from '../support/redis-trial.js';
 
 describe('the clients that locks on Redis work with', () => {
@@ -87,7 +88,7 @@ describe('the clients that locks on Redis work with', () => {
     await until(async () => (await connections()) === 1, 'a quiet server');
     const { backend } = await trial.connect();
     // one of ours, or two where messages need a connection of their own
-    expect(await connections()).toBe(speaksResp3() ? 2 : 3);
+    expect(await connections()).toBe(messagesShareAConnection() ? 2 : 3);
     await backend.stop();
     await until(async () => (await connections()) === 1, 'the end of our connections');
   });
@@ -129,12 +130,6 @@ describe('the clients that locks on Redis work with', () => {
       trial.server.thaw();
     }
   });
-
-  /** ioredis has it from version 6 on. */
-  function speaksResp3(): boolean {
-    const { condition } = trial.admin as { condition?: object | null };
-    return condition ? 'protocol' in condition : false;
-  }
 
   async function connections(): Promise<number> {
     return String(await trial.admin.client('LIST'))

@@ -90,14 +90,12 @@ describe('what a Redis server refuses', () => {
 
   it('is denied, with the remedy: LOADING', async () => {
     await using server = await RedisServer.start(
-      ...[
-        '--enable-debug-command',
-        'local',
-        '--key-load-delay',
-        '1000',
-        '--loading-process-events-interval-bytes',
-        '1024',
-      ],
+      '--enable-debug-command',
+      'local',
+      '--key-load-delay',
+      '1000',
+      '--loading-process-events-interval-bytes',
+      '1024',
     );
     await server.call('DEBUG', 'POPULATE', '3000');
     await server.call('SAVE');
@@ -120,7 +118,7 @@ describe('what a Redis server refuses', () => {
       expect(certainty).toBe('denied');
       expect(message).toMatch(/it has as many connections as it allows: raise maxclients|cannot be reached/);
     } finally {
-      await set('maxclients', String((before as string[])[1]));
+      await set('maxclients', String(before[1]));
     }
   });
 

@@ -88,6 +88,24 @@ describe('locks behind Redis Sentinels', () => {
     await renewed(backend, holder);
   });
 
+  it.each(targets)('leaves an old primary that nobody demoted, with $what', async ({ target }) => {
+    const { backend } = await trial.start(target());
+    const before = await world.primary();
+    await before.call('ACL', 'SETUSER', 'default', '-slaveof', '-replicaof');
+    try {
+      const after = await world.failOver();
+      const arrives = async (): Promise<boolean> => {
+        const claim = trial.claim({ key: `trial:${performance.now()}` });
+        await backend.claim(claim).catch(() => undefined);
+        return (await after.call('EXISTS', `{${claim.key}}`)) === 1;
+      };
+      await until(arrives, 'a claim at the new primary');
+      expect((await before.info('replication')).get('role')).toBe('master');
+    } finally {
+      await before.call('ACL', 'SETUSER', 'default', '+slaveof', '+replicaof');
+    }
+  });
+
   it('denies what a demoted primary refuses, and asks the Sentinels anew', async () => {
     await using primary = await RedisServer.start();
     // one that would need another's vote to do anything itself

@@ -27,7 +27,8 @@ export async function createClient(
   options: RedisOptions = {},
 ): Promise<RedisClient> {
   const Redis = await loadConstructor();
-  if (options.cluster) return createCluster(Redis, options.cluster, options);
+  const { cluster, ...others } = options;
+  if (cluster) return createCluster(Redis, cluster, others);
   if (options.sentinels) return createBySentinels(Redis, options);
   const settings = {
     connectTimeout: 5000,
@@ -70,13 +71,13 @@ function createBySentinels(Redis: RedisConstructor, options: RedisOptions): Redi
 function createCluster(
   Redis: RedisConstructor,
   nodes: readonly RedisAddress[],
-  { cluster: _, redisOptions, ...options }: RedisOptions,
+  { redisOptions, ...options }: RedisOptions,
 ): RedisClient {
   return new Redis.Cluster(nodes, {
     clusterRetryStrategy: reconnectDelayMs,
     maxRedirections: 8,
     retryDelayOnTryAgain: 50,
-    slotsRefreshTimeout: 1000,
+    slotsRefreshTimeout: 500,
     slotsRefreshInterval: 2000,
     ...options,
     redisOptions: {

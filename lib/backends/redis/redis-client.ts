@@ -165,8 +165,8 @@ export function addressOf(client: RedisClient): string {
 /** An address in whatever form ioredis takes it: a port, `host:port`, a URL or options. */
 function placeOf(address: unknown): string {
   if (typeof address === 'object' && address !== null) {
-    const { host, port } = address as { host?: unknown; port?: unknown };
-    return `${String(host ?? 'localhost')}:${String(port ?? '')}`;
+    const { host, port } = address as { host?: string; port?: number | string };
+    return `${host ?? 'localhost'}:${port ?? ''}`;
   }
   return String(address)
     .replace(/^\w+:\/\//, '')

@@ -40,7 +40,7 @@ function codeOf(message: string): string | undefined {
 
 /** The remedy for a refusal; undefined when it is none. */
 function refusalOf(message: string): string | undefined {
-  if (/^ERR max number of clients reached/.test(message))
+  if (message.startsWith('ERR max number of clients reached'))
     return 'it has as many connections as it allows: raise maxclients';
   const code = codeOf(message);
   return code === undefined ? undefined : REFUSALS.get(code);

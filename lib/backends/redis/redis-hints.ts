@@ -70,7 +70,7 @@ export class RedisHints implements Listener {
   }
 
   wakeAll(): void {
-    for (const wake of [...this.wakes.values()]) wake();
+    for (const wake of this.wakes.values()) wake();
   }
 
   private remember(owner: string): void {
