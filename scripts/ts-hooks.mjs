@@ -1,5 +1,5 @@
-import { transformFile } from '@swc/core';
-import { access } from 'node:fs/promises';
+import { transform } from '@swc/core';
+import { access, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 const root = new URL('../', import.meta.url);
@@ -29,7 +29,18 @@ export async function resolve(specifier, context, nextResolve) {
 /** @type {import('node:module').LoadHook} */
 export async function load(url, context, nextLoad) {
   if (!url.startsWith('file:') || !url.endsWith('.ts')) return nextLoad(url, context);
-  const { code } = await transformFile(fileURLToPath(url), {
+  const source = await compile(url, await readFile(fileURLToPath(url), 'utf8'));
+  return { format: 'module', source, shortCircuit: true };
+}
+
+/**
+ * The JavaScript of a TypeScript file.
+ * @param {string} url
+ * @param {string} source
+ */
+export async function compile(url, source) {
+  const { code } = await transform(source, {
+    filename: fileURLToPath(url),
     swcrc: false,
     sourceMaps: 'inline',
     jsc: {
@@ -39,5 +50,5 @@ export async function load(url, context, nextLoad) {
     },
     module: { type: 'es6' },
   });
-  return { format: 'module', source: code, shortCircuit: true };
+  return code;
 }

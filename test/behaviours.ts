@@ -52,8 +52,9 @@ export const BEHAVIOURS: ReadonlyMap<number, string> = new Map([
   [40, 'a weaker lock inside a stronger one, never the other way round'],
   [41, 'readers do not depend on one another'],
   [42, 'permits are counted, come back, and are given in the order of the line'],
-  // several keys, fences
+  // several keys, fences, replicas
   [43, 'several keys come together or not at all'],
+  [46, 'what too few replicas acknowledge does not count'],
   [47, 'fences rise, and a stale one is refused'],
   // Nest
   [56, 'nothing guarded runs without its lock'],

@@ -109,7 +109,8 @@ export class Acquirer implements LeaseHost {
     const holds = parts.map(({ name, grant }) => {
       const line = this.lines.of(grant.claim.key);
       line.granted();
-      const granted: Granted = { kind: 'granted', grant: { ...grant, sentAtMs }, uncertain: false };
+      // the handle does not tell whether a claim of that owner is still on its way
+      const granted: Granted = { kind: 'granted', grant: { ...grant, sentAtMs }, uncertain: true };
       return this.hold(name, line, granted, terms, sentAtMs);
     });
     return new HeldLease(this, holds as [Hold, ...Hold[]]);
@@ -299,7 +300,7 @@ export class Acquirer implements LeaseHost {
       this.events.alert({ type: 'lost', key: hold.name, fence: grant.fence, reason: loss.reason });
     }
     // silence proves nothing: the server may keep it for us still; and it should, for whoever has the handle
-    if (loss?.reason === 'silent' && !hold.handedOver && !this.delaysAfterDeath)
-      this.releaser.oweAbandon(hold);
+    const mayBeOurs = loss?.reason === 'silent' || (loss?.reason === 'gone' && hold.uncertain);
+    if (mayBeOurs && !hold.handedOver && !this.delaysAfterDeath) this.releaser.oweAbandon(hold);
   }
 }

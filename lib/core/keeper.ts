@@ -7,6 +7,11 @@ import type { Calls } from './outcome.js';
 
 /** No renewal is repeated faster than this, however tiny the ttl. */
 const SHORTEST_PAUSE_MS = 10;
+/**
+ * A timer that is later than that was set before the clock leapt, and did not leap along: after a suspension of the
+ * machine it fires as much too late as that had lasted.
+ */
+const STUCK_MS = 1_000;
 
 /**
  * Keeps the leases of one service alive: one timer, everything that is due in one batch, never two renewals
@@ -37,6 +42,7 @@ export class Keeper {
 
   add(hold: Hold): void {
     this.holds.add(hold);
+    if (this.timerAtMs + STUCK_MS <= hold.grant.sentAtMs) this.wakeNow(hold.grant.sentAtMs);
     this.wakeBy(hold.dueAtMs);
   }
 
@@ -93,6 +99,11 @@ export class Keeper {
     this.disarm();
     this.timerAtMs = atMs;
     this.timer = this.clock.setTimer(() => this.tick(), atMs - this.clock.now(), true);
+  }
+
+  private wakeNow(nowMs: number): void {
+    this.disarm();
+    this.wakeBy(nowMs);
   }
 
   private disarm(): void {
@@ -172,7 +183,7 @@ export class Keeper {
 }
 
 /** Whatever else a backend answers proves nothing. */
-function answersOf(value: unknown): readonly RenewOutcome[] {
+export function answersOf(value: unknown): readonly RenewOutcome[] {
   return Array.isArray(value) ? (value as RenewOutcome[]) : [];
 }
 

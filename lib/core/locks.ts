@@ -6,6 +6,7 @@ import { currentScope, runInScope, type Scope } from './context.js';
 import { LockConfigurationError, LockError, LockLostError, LockUnavailableError } from './errors.js';
 import { LockEvents, type LockEvent } from './events.js';
 import { unpackHandle, type HandlePart } from './handle.js';
+import { answersOf } from './keeper.js';
 import { canonicalKey, canonicalKeys, type NamedKey } from './key.js';
 import { HeldLease, lossOf, type Lease } from './lease.js';
 import { termsOf, type GuardOptions, type LockOptions, type Terms } from './options.js';
@@ -181,7 +182,7 @@ export class Locks {
     await this.start();
     const sentAtMs = this.settings.clock.now();
     const grants = parts.map(({ grant }) => grant);
-    const answers = await this.ask(`adopt "${parts[0].name}"`, () => this.backend.renew(grants));
+    const answers = answersOf(await this.ask(`adopt "${parts[0].name}"`, () => this.backend.renew(grants)));
     parts.forEach((part, index) => refuseUnlessRenewed(part, answers[index]));
     const lease = this.acquirer.adopt(parts, sentAtMs, terms);
     if (lease) return lease;

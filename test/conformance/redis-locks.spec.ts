@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { Redis } from 'ioredis';
 import { redis } from 'nestjs-interlock/redis';
+import { endlessKeys } from '../support/endless-keys.js';
 import { RedisServer } from '../support/redis-server.js';
 import { describeLocks } from './locks-suite.js';
 
@@ -13,6 +14,8 @@ describeLocks('redis', {
     admin = new Redis(server.url);
   },
   close: async () => {
+    // after all that was killed
+    assert.deepEqual(await endlessKeys(admin), []);
     admin.disconnect();
     await server.stop();
   },

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { redis } from 'nestjs-interlock/redis';
 import { describeLockBackend } from 'nestjs-interlock/testing';
+import { endlessKeys } from '../support/endless-keys.js';
 import { RedisServer } from '../support/redis-server.js';
 
 let server: RedisServer;
@@ -22,5 +23,8 @@ describeLockBackend('redis', {
   traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'clocked', wakeUp: 'queue', stay: true },
   create: () => redis(server.url),
   // what is documented to stay for a while: the last fence, and marks of owners who gave up
-  leftovers: async () => (await client.keys('*')).filter((name) => !/:fence$|:gone:/.test(name)),
+  leftovers: async () => [
+    ...(await client.keys('*')).filter((name) => !/:fence$|:gone:/.test(name)),
+    ...(await endlessKeys(client)),
+  ],
 });

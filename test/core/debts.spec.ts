@@ -251,6 +251,16 @@ describe('what a service owes', () => {
     expect(rig.locks.gauges.owed).toBe(0);
   });
 
+  it('[11, 21] of a lock that is taken away, a claim that is still under way is cleaned up after', async () => {
+    const rig = setUp({ plan: { method: 'claim', call: 1, fault: 'after' } });
+    const lease = await rig.within(1_000, rig.locks.acquire('k'));
+    await rig.locks.forceRelease('k');
+    await rig.clock.settle();
+    expect(lease.held).toBe(false);
+    expect(count(rig.backend, 'abandon')).toBe(1);
+    expect(rig.locks.gauges.owed).toBe(0);
+  });
+
   it('is repeated until the server is back, and then the key is free', async () => {
     let down = true;
     const rig = setUp({

@@ -21,6 +21,18 @@ describe('a handle', () => {
     expect(await lease.release()).toBe(false);
   });
 
+  it('[31, 33] a claim of its owner that arrives after its release finds nothing to claim', async () => {
+    const rig = setUp();
+    const there = rig.replica();
+    const lease = await rig.locks.acquire('seat', { ttl: '1s', renew: false });
+    const adopted = await there.locks.adopt(lease.handle());
+    await adopted.release();
+    await rig.clock.settle();
+    // the handle does not tell whether one is still under way, so its owner is done with in any case
+    expect(count(there.backend, 'abandon')).toBe(1);
+    expect(await rig.locks.inspect('seat')).toBeNull();
+  });
+
   it('[31] the one who gave it away does not take the lock back when its own lease runs out', async () => {
     const rig = setUp();
     const there = rig.replica();

@@ -1,10 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
-import type { LockSnapshot } from '../../lib/backends/lock-backend.js';
+import {
+  isGrant,
+  type Grant,
+  type LockBackend,
+  type LockSnapshot,
+  type Place,
+} from '../../lib/backends/lock-backend.js';
 import { LockError } from '../../lib/core/errors.js';
 import type { Lease } from '../../lib/core/lease.js';
 import { FAULTS, type Fault, type FaultPlan } from '../../lib/testing/faulty-backend.js';
-import { Judge } from '../support/judge.js';
-import { PATIENCE_MS, Rig, type Replica } from '../support/rig.js';
+import { EXCLUSIVE, Judge, type Share } from '../support/judge.js';
+import { changed, PATIENCE_MS, Rig, type Replica } from '../support/rig.js';
 
 const CALL_TIMEOUT_MS = 400;
 const START_TIMEOUT_MS = 600;
@@ -23,7 +29,7 @@ class Stage {
   readonly us: Replica;
   readonly them: Replica;
 
-  constructor(plan: FaultPlan) {
+  constructor(plan: FaultPlan, between: (inner: LockBackend) => LockBackend = (inner) => inner) {
     const settings = {
       callTimeout: CALL_TIMEOUT_MS,
       startTimeout: START_TIMEOUT_MS,
@@ -31,7 +37,7 @@ class Stage {
       ttl: TTL_MS,
       wait: 1_000,
     };
-    this.us = this.rig.replica({ ...settings, plan });
+    this.us = this.rig.replica({ ...settings, plan, between });
     this.them = this.rig.replica(settings);
   }
 
@@ -53,12 +59,13 @@ class Stage {
     { locks }: Replica,
     keys: string | string[],
     options: Parameters<typeof locks.acquire>[1] & { wait?: number } = {},
+    share: Share = EXCLUSIVE,
   ): Promise<Lease | undefined> {
     const { wait = 1_000 } = options;
     // a start that fails says so by its own limit
     const limitMs = Math.max(wait || CALL_TIMEOUT_MS, START_TIMEOUT_MS);
     const lease = await this.timely(`acquire ${String(keys)}`, limitMs, locks.acquire(keys, options));
-    if (lease) this.judge.hold(lease);
+    if (lease) this.judge.hold(lease, share);
     return lease;
   }
 
@@ -195,6 +202,27 @@ const SCENARIOS: Record<string, Scenario> = {
     await stage.release(next);
   },
 
+  'readers, a writer, and permits': async (stage) => {
+    const { us, them } = stage;
+    const shared: Share = { mode: 'shared', take: 1, of: 0 };
+    const take = (n: number): Share => ({ mode: 'permits', take: n, of: 3 });
+    const wait = 3_000;
+    const turns = [
+      stage.acquire(us, 'k', { wait, mode: 'shared' }, shared),
+      stage.acquire(them, 'k', { wait, mode: 'shared' }, shared),
+      stage.acquire(us, 'k', { wait }),
+      stage.acquire(us, 'k', { wait, mode: 'shared', minHold: 100 }, shared),
+      stage.acquire(them, 'p', { wait, permits: 3, take: 2 }, take(2)),
+      stage.acquire(us, 'p', { wait, permits: 3, take: 2 }, take(2)),
+      stage.acquire(us, 'p', { wait, permits: 3, take: 1 }, take(1)),
+    ].map(async (turn) => {
+      const lease = await turn;
+      await stage.sleep(60);
+      await stage.release(lease);
+    });
+    await Promise.all(turns);
+  },
+
   'a handle that is adopted': async (stage) => {
     const { us, them } = stage;
     const given = await stage.acquire(them, 'k', { renew: false });
@@ -225,8 +253,41 @@ const SCENARIOS: Record<string, Scenario> = {
   },
 };
 
-async function play(scenario: Scenario, plan: FaultPlan, healAfterMs?: number): Promise<Stage> {
-  const stage = new Stage(plan);
+/** What no backend may answer, in the place of a grant, an outcome or a list of them. */
+const RUBBISH: readonly unknown[] = [undefined, 42, {}, [], 'renewed', { fence: 1 }];
+
+/** Carries out the n-th call, and answers it with rubbish. */
+function answering(n: number, rubbish: unknown): (inner: LockBackend) => LockBackend {
+  let calls = 0;
+  const step = async <T>(answer: Promise<T>): Promise<T> => {
+    const isHit = ++calls === n;
+    const real = await answer;
+    return isHit ? (rubbish as T) : real;
+  };
+  const placed = (answer: Grant | Place): Grant | Place =>
+    isGrant(answer)
+      ? answer
+      : {
+          busy: answer.busy,
+          onHint: (wake) => answer.onHint(wake),
+          retry: () => step(answer.retry().then(placed)),
+        };
+  return (inner) =>
+    changed(inner, {
+      claim: (claim) => step(inner.claim(claim).then(placed)),
+      abandon: (claim) => step(inner.abandon(claim)),
+      renew: (grants) => step(inner.renew(grants)),
+      release: (grant, lingerMs) => step(inner.release(grant, lingerMs)),
+    });
+}
+
+async function play(
+  scenario: Scenario,
+  plan: FaultPlan,
+  healAfterMs?: number,
+  between?: (inner: LockBackend) => LockBackend,
+): Promise<Stage> {
+  const stage = new Stage(plan, between);
   if (healAfterMs !== undefined) {
     stage.rig.clock.setTimer(() => {
       stage.us.backend.plan = [];
@@ -251,6 +312,14 @@ describe('the n-th call fails', () => {
           await note(`${fault} from ${n} on`, { call: n, fault, onward: true }, 3_000);
         }
       }
+      for (let n = 1; n <= calls; n++) {
+        for (const rubbish of RUBBISH) {
+          await look(
+            `${JSON.stringify(rubbish)} at ${n}`,
+            await play(scenario, [], undefined, answering(n, rubbish)),
+          );
+        }
+      }
       expect(found).toEqual({});
 
       async function note(
@@ -258,7 +327,10 @@ describe('the n-th call fails', () => {
         plan: FaultPlan & { fault: Fault },
         healAfterMs?: number,
       ): Promise<void> {
-        const stage = await play(scenario, plan, healAfterMs);
+        await look(what, await play(scenario, plan, healAfterMs));
+      }
+
+      async function look(what: string, stage: Stage): Promise<void> {
         const problems = [...stage.judge.violations, ...stage.problems];
         if (problems.length > 0) found[what] = problems;
         await stage.rig.close();

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Claim, LockBackend } from '../../lib/backends/lock-backend.js';
 import { redis } from '../../lib/backends/redis/index.js';
 import { busy, granted, RedisTrial } from '../support/redis-trial.js';
 
@@ -125,5 +126,70 @@ describe('the keys on a Redis server', () => {
     expect(await backend.renew([grant])).toEqual(['renewed']);
     expect(await backend.release(grant)).toBe('released');
     expect(await trial.admin.keys('*')).toEqual(['app[1]:{trial}:fence']);
+  });
+
+  it('[32] show who holds, lingers, died and waits, in every mode', async () => {
+    const { backend } = await trial.connect(redis(trial.server.url, { lockDelay: '20s' }));
+    for (const wish of modes) {
+      const key = `trial:${wish.mode}`;
+      const claim = (given: object = {}): Claim => trial.claim({ ...wish, key, take: 1, ...given });
+      const alone = wish.mode === 'exclusive';
+      const dead = await granted(backend, claim({ ttlMs: 50 }));
+      await sleep(60);
+      const holders: object[] = [{ owner: dead.claim.owner, fence: dead.fence, state: 'delayed' }];
+      if (!alone) {
+        const lingering = await granted(backend, claim());
+        await backend.release(lingering, 10_000);
+        const holder = await granted(backend, claim());
+        holders.push({ owner: lingering.claim.owner, state: 'lingering' });
+        holders.push({ owner: holder.claim.owner, fence: holder.fence });
+      }
+      await busy(backend, trial.claim({ key, queue: true }));
+      const snapshot = await backend.inspect(key);
+      expect(snapshot).toMatchObject({ key, mode: wish.mode, waiting: 1 });
+      expect(snapshot?.holders).toHaveLength(holders.length);
+      expect(snapshot?.holders).toEqual(
+        expect.arrayContaining(holders.map((holder) => expect.objectContaining(holder))),
+      );
+      for (const { expiresInMs, state } of snapshot!.holders) {
+        expect(expiresInMs).toBeGreaterThan(0);
+        expect(expiresInMs).toBeLessThanOrEqual(state === 'lingering' ? 10_000 : 20_000);
+      }
+      const listed = [];
+      for await (const one of backend.list(key)) listed.push(one.holders.length);
+      expect(listed).toEqual([holders.length]);
+      expect(await backend.evict(key)).toBe(true);
+      expect((await backend.inspect(key))?.holders).toEqual([]);
+    }
+  });
+
+  it.each(modes)(
+    'all expire with a lockDelay as well, and nothing is left behind it in mode $mode',
+    async (wish) => {
+      const { backend } = await trial.connect(redis(trial.server.url, { lockDelay: '300ms' }));
+      const dead = await granted(backend, trial.claim({ ...wish, ttlMs: 100 }));
+      await trial.checkExpiries();
+      await sleep(150);
+      await trial.checkExpiries();
+      expect(await backend.release(dead, 5_000)).toBe('gone');
+      await sleep(300);
+      expect(await trial.names()).toEqual([]);
+    },
+  );
+
+  it('are as cheap to claim and to release with a lockDelay as without', async () => {
+    const cost = async (backend: LockBackend): Promise<string[]> => {
+      await backend.release(await granted(backend, trial.claim()));
+      await trial.admin.config('RESETSTAT');
+      await backend.release(await granted(backend, trial.claim()));
+      const stats = await trial.admin.info('commandstats');
+      return [...stats.matchAll(/cmdstat_(\w+):calls=(\d+)/g)]
+        .map(([, name, calls]) => `${name} ${calls}`)
+        .filter((line) => !/^(config|info|pttl)/.test(line))
+        .sort();
+    };
+    const { backend: plain } = await trial.connect();
+    const { backend: delaying } = await trial.connect(redis(trial.server.url, { lockDelay: '5s' }));
+    expect(await cost(delaying)).toEqual(await cost(plain));
   });
 });

@@ -10,7 +10,7 @@ export interface RedisLockSettings {
   readonly lockDelay?: Duration;
   /** So many replicas have to acknowledge a grant, and each renewal, before it counts. Default 0. */
   readonly replicas?: number;
-  /** How long the replicas are waited for; at most a quarter of the ttl. Default '500ms'. */
+  /** How long the replicas are waited for; at most a fifth of the ttl. Default '500ms'. */
   readonly replicaTimeout?: Duration;
 }
 
