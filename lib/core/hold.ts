@@ -30,6 +30,11 @@ export class Hold implements Link<Hold> {
   renewAtMs = 0;
   /** The longest ttl that was ever asked for, heard or not: so long the server may keep what we leave behind. */
   longestTtlMs: number;
+  /**
+   * The shortest ttl of those renewals that were not answered in time. One of them may still be on its way, and would
+   * set the server's lease to its ttl whenever it arrives: no longer one is to be relied on.
+   */
+  stragglerTtlMs = Infinity;
   /** The renewal in flight; it never rejects. */
   renewal: Promise<unknown> | undefined;
   /** Somebody wanted to know whether it is still ours while a renewal was in flight. */
@@ -67,9 +72,14 @@ export class Hold implements Link<Hold> {
 
   /** The server confirmed the lease by the answer to a request that was sent at `sentAtMs`. */
   confirm(sentAtMs: number): void {
-    const { ttlMs } = this.grant.claim;
+    const ttlMs = this.reliableTtlMs;
     this.deadlineMs = deadlineOf(sentAtMs, ttlMs);
     this.renewAtMs = this.renews ? sentAtMs + ttlMs / 3 : Infinity;
+  }
+
+  /** How long a lease that the server confirms now lasts at least. */
+  get reliableTtlMs(): number {
+    return Math.min(this.grant.claim.ttlMs, this.stragglerTtlMs);
   }
 
   /** When the keeper has to look at it next. */

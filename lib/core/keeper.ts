@@ -167,8 +167,11 @@ export class Keeper {
     if (answer === 'renewed') {
       hold.grant = grant;
       hold.confirm(sentAtMs);
-    } else if (hold.renews) {
-      const pauseMs = Math.max(SHORTEST_PAUSE_MS, hold.grant.claim.ttlMs / 12);
+    } else {
+      hold.stragglerTtlMs = Math.min(hold.stragglerTtlMs, grant.claim.ttlMs);
+    }
+    if (answer !== 'renewed' && hold.renews) {
+      const pauseMs = Math.max(SHORTEST_PAUSE_MS, hold.reliableTtlMs / 12);
       hold.renewAtMs = this.clock.now() + pauseMs;
     }
     this.wakeBy(hold.dueAtMs);
@@ -177,7 +180,7 @@ export class Keeper {
   /** Short enough that a lost reply leaves time for another try before the deadline. */
   private timeoutMs(batch: readonly Hold[]): number {
     let timeoutMs = this.callTimeoutMs;
-    for (const hold of batch) timeoutMs = Math.min(timeoutMs, hold.grant.claim.ttlMs / 4);
+    for (const hold of batch) timeoutMs = Math.min(timeoutMs, hold.reliableTtlMs / 4);
     return Math.max(SHORTEST_PAUSE_MS, timeoutMs);
   }
 }
@@ -198,10 +201,10 @@ function settleLate(
   sentAtMs: number,
 ): void {
   if (hold.state !== 'held' || answer !== 'renewed' || hold.grant !== grant) return;
-  hold.deadlineMs = Math.max(hold.deadlineMs, deadlineOf(sentAtMs, grant.claim.ttlMs));
+  hold.deadlineMs = Math.max(hold.deadlineMs, deadlineOf(sentAtMs, hold.reliableTtlMs));
 }
 
 /** Renewing a little early costs nothing, and lets leases that were taken at different times share a batch. */
 function slackMs(hold: Hold): number {
-  return hold.grant.claim.ttlMs / 12;
+  return hold.reliableTtlMs / 12;
 }

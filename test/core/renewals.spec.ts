@@ -233,6 +233,25 @@ describe('renewals', () => {
     expect(shortened.error).toBeDefined();
   });
 
+  it('[26, 27] one that was given up may arrive late, so its shorter ttl is all that is relied on', async () => {
+    const rig = setUp();
+    const lease = await rig.locks.acquire('k', { ttl: '3s' });
+    rig.backend.plan = ({ method }) => (method === 'renew' ? 'hang' : undefined);
+    await rig.clock.advance(1_500);
+    rig.backend.plan = () => undefined;
+    const extended = rig.watch(lease.extend('60s'));
+    await rig.clock.advance(1_000);
+    expect(extended.settled).toBe(true);
+    expect(lease.expiresInMs).toBeLessThanOrEqual(3_000);
+    const before = count(rig.backend, 'renew');
+    await rig.clock.advance(60_000);
+    expect(lease.held).toBe(true);
+    // each second, by the shorter one, and no hot loop
+    expect(count(rig.backend, 'renew') - before).toBeGreaterThanOrEqual(55);
+    expect(count(rig.backend, 'renew') - before).toBeLessThanOrEqual(80);
+    await lease.release();
+  });
+
   it('[24] rubbish for an answer is an unknown outcome, and harms nobody', async () => {
     for (const rubbish of [undefined, null, [], 'renewed', {}, ['maybe'], [undefined]]) {
       let calls = 0;

@@ -11,10 +11,13 @@ const RUN_LIMIT_MS = 90_000;
 /** How many runs of each suite were asked for, by `npm run failovers`; none in an ordinary test. */
 const asked = Number(process.env['INTERLOCK_FAILOVERS'] ?? 0);
 
-/** The strikes of a suite: the given ones, or as many as were asked for, in turn. */
-export function strikes(...usual: Strike[]): [run: number, strike: Strike][] {
-  const count = asked || usual.length;
-  return Array.from({ length: count }, (_, at) => [at + 1, usual[at % usual.length] ?? 'losing']);
+/** The strikes of a suite: the usual ones, or as many as were asked for, in turn. */
+export function strikes(usual: Strike[], whenAsked = usual): [run: number, strike: Strike][] {
+  const kinds = asked ? whenAsked : usual;
+  return Array.from({ length: asked || usual.length }, (_, at) => [
+    at + 1,
+    kinds[at % kinds.length] ?? 'losing',
+  ]);
 }
 
 /** One test for each run; prints a line for each when a number of runs was asked for. */

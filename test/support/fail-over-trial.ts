@@ -273,7 +273,7 @@ export class FailOverTrial {
     const { beliefs, losses, violations } = this;
     const slackMs = Math.min(...losses.map(({ toldMs, endMs }) => endMs - toldMs));
     for (const { toldMs, endMs, why } of losses) {
-      const excuseMs = this.loop.worstMs(toldMs - EXCUSED_MS, toldMs + EXCUSED_MS);
+      const excuseMs = this.loop.stolenMs(endMs - EXCUSED_MS, toldMs + EXCUSED_MS);
       if (toldMs > endMs + excuseMs)
         violations.push(`a loss (${why}) was told ${toldMs - endMs} ms after the end of the ttl`);
     }

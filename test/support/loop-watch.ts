@@ -17,10 +17,15 @@ export class LoopWatch {
     }, BEAT_MS);
   }
 
-  /** By how much timers were late, at the most, in that time. */
-  worstMs(fromMs = -Infinity, toMs = Infinity): number {
-    const within = this.delays.filter(({ atMs }) => atMs >= fromMs && atMs <= toMs);
-    return Math.max(BEAT_MS, ...within.map(({ ms }) => ms));
+  /** By how much timers were late, at the most. */
+  worstMs(): number {
+    return Math.max(BEAT_MS, ...this.delays.map(({ ms }) => ms));
+  }
+
+  /** How much of the time around these two nothing could run. */
+  stolenMs(fromMs: number, toMs: number): number {
+    const within = this.delays.filter(({ atMs, ms }) => atMs >= fromMs && atMs - ms <= toMs);
+    return within.reduce((sum, { ms }) => sum + ms, BEAT_MS);
   }
 
   stop(): void {

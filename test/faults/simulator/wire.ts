@@ -49,11 +49,6 @@ export interface Proof {
 /** Who looks at what goes over a wire. */
 export interface Watcher {
   complain(problem: string): void;
-  /**
-   * A renewal that was given up arrived after a later one to a longer ttl, and set the lease back to the shorter.
-   * The core cannot know, and only the fence is left: a limit of leases whose length changes.
-   */
-  onShortened(grant: Grant): void;
   readonly trace: ((line: string) => void) | undefined;
 }
 
@@ -128,11 +123,7 @@ export class Wire implements LockBackend {
     const sentAtMs = this.time.nowMs;
     const what = grants.map(({ claim }) => `${nameOf(claim)} for ${claim.ttlMs}`);
     for (const grant of grants) this.shorten(grant, sentAtMs);
-    const step = (): Promise<readonly RenewOutcome[]> => {
-      for (const grant of grants) if (this.isStale(grant, sentAtMs)) this.watcher.onShortened(grant);
-      return this.inner.renew(grants);
-    };
-    const answers = await this.exchange(`renew ${what.join(', ')}`, step);
+    const answers = await this.exchange(`renew ${what.join(', ')}`, () => this.inner.renew(grants));
     grants.forEach((grant, index) => answers[index] === 'renewed' && this.prove(grant, sentAtMs));
     return answers;
   }
@@ -323,13 +314,6 @@ export class Wire implements LockBackend {
     if (known && known.sentAtMs > sentAtMs) return;
     const { owner, ttlMs } = grant.claim;
     this.proofs.set(name, { owner, sentAtMs, untilMs: sentAtMs + ttlMs });
-  }
-
-  private isStale(grant: Grant, sentAtMs: number): boolean {
-    const proof = this.proofs.get(proofOf(grant));
-    return (
-      proof !== undefined && proof.sentAtMs > sentAtMs && this.time.nowMs + grant.claim.ttlMs < proof.untilMs
-    );
   }
 
   /** Of a shorter ttl, nobody can say whether the server has counted it already. */

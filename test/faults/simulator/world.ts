@@ -1,4 +1,4 @@
-import type { Claim, Grant, LockBackend } from '../../../lib/backends/lock-backend.js';
+import type { Claim, LockBackend } from '../../../lib/backends/lock-backend.js';
 import { memory, MemoryServer } from '../../../lib/backends/memory/index.js';
 import { worstOverlap, type Belief } from '../judges/belief.js';
 import { fencedViolation, type FencedHold } from '../judges/fenced-holds.js';
@@ -482,8 +482,7 @@ export class World implements Audience {
     const { time, random, serverHost, proofs, flaws } = this;
     const complain = (problem: string): void => this.complain(problem);
     const inner = this.backend();
-    const onShortened = (grant: Grant): void => this.noteTaken(grant.claim.key, grant.fence);
-    const watcher = { complain, onShortened, trace };
+    const watcher = { complain, trace };
     const wire = new Wire(time, random, host, serverHost, inner, weather, proofs, flaws.wire, watcher);
     return new Process(host, wire, proofs, this.plan);
   }
