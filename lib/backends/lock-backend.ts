@@ -191,8 +191,10 @@ export interface LockBackend {
    * again where the backend can remember, else `gone`. `gone` is no error.
    *
    * @param lingerMs keep the key busy for that long still (`minHold`); 0 or absent: free it at once
+   * @param followed true when the next caller of this process waits for the key, and is about to claim it in this same
+   *   turn of the event loop: a backend may make one step of both
    */
-  release(grant: Grant, lingerMs?: number): Promise<'released' | 'gone'>;
+  release(grant: Grant, lingerMs?: number, followed?: boolean): Promise<'released' | 'gone'>;
 
   /** The state of a key; null when nobody holds it and nobody waits. */
   inspect(key: string): Promise<LockSnapshot | null>;

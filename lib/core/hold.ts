@@ -57,10 +57,15 @@ export class Hold implements Link<Hold> {
     readonly renews: boolean,
     public minHoldMs: number,
     private readonly clock: Clock,
-    private line: { freed(): void } | undefined,
+    private line: { freed(): void; readonly isAwaited: boolean } | undefined,
   ) {
     this.longestTtlMs = grant.claim.ttlMs;
     this.confirm(grant.sentAtMs);
+  }
+
+  /** Whether another caller of this process waits for the key. */
+  get isAwaited(): boolean {
+    return this.line?.isAwaited === true;
   }
 
   /** The key is on its way back: tells, once, those of this process who wait for it. */

@@ -84,6 +84,10 @@ export class Line {
     return (this.head ? 1 : 0) + (this.followers?.size ?? 0);
   }
 
+  get isAwaited(): boolean {
+    return this.head !== undefined;
+  }
+
   get isIdle(): boolean {
     return this.present === 0 && this.held === 0;
   }

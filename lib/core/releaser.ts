@@ -23,7 +23,8 @@ class GivingBack implements Call<'released' | 'gone'> {
   ) {}
 
   send(): Promise<'released' | 'gone'> {
-    return this.backend.release(this.hold.grant, this.hold.lingerMs);
+    const { grant, lingerMs, isAwaited } = this.hold;
+    return this.backend.release(grant, lingerMs, isAwaited);
   }
 
   onOutcome(outcome: Outcome<'released' | 'gone'>): void {

@@ -128,8 +128,8 @@ export class FaultyBackend implements LockBackend {
     return this.carryOut('renew', subject, () => this.inner.renew(grants));
   }
 
-  release(grant: Grant, lingerMs?: number): Promise<'released' | 'gone'> {
-    return this.carryOut('release', grant.claim, () => this.inner.release(grant, lingerMs));
+  release(grant: Grant, lingerMs?: number, followed?: boolean): Promise<'released' | 'gone'> {
+    return this.carryOut('release', grant.claim, () => this.inner.release(grant, lingerMs, followed));
   }
 
   inspect(key: string): Promise<LockSnapshot | null> {

@@ -17,7 +17,7 @@ describe('a claim right behind a release of the same key, on one backend', () =>
 
   /** As the core does it: both in one turn of the event loop. */
   function handOn(backend: LockBackend, grant: Grant, claim: Claim): Outcome {
-    return { released: backend.release(grant), next: backend.claim(claim) };
+    return { released: backend.release(grant, 0, true), next: backend.claim(claim) };
   }
 
   it('is one step of the server, with a higher fence and a lease of its own', async () => {
@@ -55,7 +55,7 @@ describe('a claim right behind a release of the same key, on one backend', () =>
     const first = await granted(backend, trial.claim());
     const place = await busy(backend, trial.claim({ queue: true }));
     expect(await trial.names()).toEqual(['{trial:key}', '{trial:key}:beat', '{trial:key}:line']);
-    const released = backend.release(first);
+    const released = backend.release(first, 0, true);
     expect(await place.retry()).toMatchObject({ fence: expect.any(BigInt) });
     expect(await released).toBe('released');
     expect(await trial.names()).toEqual(['{trial:key}']);
@@ -105,7 +105,10 @@ describe('a claim right behind a release of the same key, on one backend', () =>
   it('is left alone by other keys and modes', async () => {
     const { backend } = await trial.connect();
     const first = await granted(backend, trial.claim());
-    const others = { released: backend.release(first), next: backend.claim(trial.claim({ key: 'trial:b' })) };
+    const others = {
+      released: backend.release(first, 0, true),
+      next: backend.claim(trial.claim({ key: 'trial:b' })),
+    };
     const shared = backend.claim(trial.claim({ mode: 'shared' }));
     expect(await others.released).toBe('released');
     expect(await others.next).toMatchObject({ claim: { key: 'trial:b' } });
@@ -116,7 +119,7 @@ describe('a claim right behind a release of the same key, on one backend', () =>
   it('is not needed: the lock is given back without one', async () => {
     const { backend } = await trial.connect();
     const first = await granted(backend, trial.claim());
-    expect(await backend.release(first)).toBe('released');
+    expect(await backend.release(first, 0, true)).toBe('released');
     const late = await granted(backend, trial.claim());
     expect(late.fence > first.fence).toBe(true);
   });

@@ -7,12 +7,11 @@ import type { Claim } from '../lock-backend.js';
 export class HandOff {
   /** True when it was handed on to a claim, in one step with the release. */
   passed = false;
-  /** To the release, or to both; there is one once it was sent. */
-  reply: Promise<unknown> | undefined;
+  private outcome: Promise<'released' | 'gone'> | undefined;
 
   constructor(
     private readonly claim: Claim,
-    private readonly release: () => Promise<unknown>,
+    private readonly release: () => Promise<'released' | 'gone'>,
   ) {}
 
   get owner(): string {
@@ -21,16 +20,17 @@ export class HandOff {
 
   /** Whether one step can do for both. */
   isFor({ key, mode }: Claim): boolean {
-    return !this.reply && key === this.claim.key && mode === 'exclusive';
+    return !this.outcome && key === this.claim.key && mode === 'exclusive';
   }
 
-  pass(reply: Promise<unknown>): Promise<unknown> {
+  /** @param outcome of the release as a part of that step */
+  pass(outcome: Promise<'released' | 'gone'>): void {
     this.passed = true;
-    return (this.reply = reply);
+    this.outcome = outcome;
   }
 
   /** Sends the release now, unless it was sent already. */
-  send(): void {
-    this.reply ??= this.release();
+  send(): Promise<'released' | 'gone'> {
+    return (this.outcome ??= this.release());
   }
 }

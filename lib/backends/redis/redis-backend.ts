@@ -126,23 +126,9 @@ export class RedisBackend implements LockBackend {
     return claims.map((claim) => ask.has(claim));
   }
 
-  async release({ claim }: Grant, lingerMs = 0): Promise<'released' | 'gone'> {
-    if (claim.mode !== 'exclusive' || lingerMs > 0)
-      return releaseOutcome(await this.sendRelease(claim, lingerMs));
-    this.handOff?.send();
-    const handOff = new HandOff(claim, () => this.sendRelease(claim));
-    this.handOff = handOff;
-    // the claim of the next caller here follows in the same turn, if there is one
-    await END_OF_TURN;
-    if (this.handOff === handOff) this.handOff = undefined;
-    try {
-      handOff.send();
-      return releaseOutcome(await handOff.reply);
-    } catch (error) {
-      // of both together; a release alone needs less
-      if (!handOff.passed || !isDenied(error)) throw error;
-      return releaseOutcome(await this.sendRelease(claim));
-    }
+  release({ claim }: Grant, lingerMs = 0, followed = false): Promise<'released' | 'gone'> {
+    if (followed && claim.mode === 'exclusive' && lingerMs === 0) return this.releaseFollowed(claim);
+    return this.sendRelease(claim, lingerMs);
   }
 
   async inspect(key: string): Promise<LockSnapshot | null> {
@@ -172,7 +158,7 @@ export class RedisBackend implements LockBackend {
 
   async stop(): Promise<void> {
     if (!this.users.leave()) return;
-    this.handOff?.send();
+    void this.handOff?.send();
     this.opening = undefined;
     const connection = this.connection;
     this.connection = undefined;
@@ -208,7 +194,7 @@ export class RedisBackend implements LockBackend {
       // else it was given back, and somebody else was before us
       if (Number(reply) > 1) return this.granted(claim, reply, sentAtMs, place);
     }
-    this.handOff?.send();
+    void this.handOff?.send();
     const sentAtMs = connection.clock.now();
     let reply: unknown;
     try {
@@ -244,17 +230,35 @@ export class RedisBackend implements LockBackend {
     }
   }
 
-  private async sendRelease({ key, owner, mode }: Claim, lingerMs = 0): Promise<unknown> {
+  private async sendRelease({ key, owner, mode }: Claim, lingerMs = 0): Promise<'released' | 'gone'> {
     const connection = this.opened;
     const given = [lockName(key), ...connection.servers.witnesses(key, mode)];
     const keyCount = given.length;
     given.push(owner);
     if (lingerMs > 0) given.push(String(lingerMs));
     const step: Step = { verb: 'release', key, script: releaseScript, keyCount, keysAndArguments: given };
+    let reply: unknown;
     try {
-      return await connection.send(step);
+      reply = await connection.send(step);
     } catch (error) {
-      return connection.repair(step, error);
+      reply = await connection.repair(step, error);
+    }
+    return releaseOutcome(reply);
+  }
+
+  private async releaseFollowed(claim: Claim): Promise<'released' | 'gone'> {
+    void this.handOff?.send();
+    const handOff = new HandOff(claim, () => this.sendRelease(claim));
+    this.handOff = handOff;
+    // the claim of the next caller here follows in the same turn
+    await END_OF_TURN;
+    if (this.handOff === handOff) this.handOff = undefined;
+    try {
+      return await handOff.send();
+    } catch (error) {
+      // of both together; a release alone needs less
+      if (!handOff.passed || !isDenied(error)) throw error;
+      return this.sendRelease(claim);
     }
   }
 
@@ -265,7 +269,9 @@ export class RedisBackend implements LockBackend {
     const given = [lockName(key), servers.fenceName(key), handOff.owner, owner, String(ttlMs), wish];
     if (this.delay !== '') given.push(this.wholeOf(ttlMs));
     const step: Step = { verb: 'hand on', key, script: passScript, keyCount: 2, keysAndArguments: given };
-    return handOff.pass(this.opened.run(step));
+    const reply = this.opened.run(step);
+    handOff.pass(reply.then(releaseOutcome));
+    return reply;
   }
 
   private granted(claim: Claim, reply: unknown, sentAtMs: number, place: RedisPlace | undefined): Grant {
@@ -296,7 +302,7 @@ export class RedisBackend implements LockBackend {
   }
 
   private async renewBatch(grants: readonly Grant[]): Promise<RenewOutcome[]> {
-    this.handOff?.send();
+    void this.handOff?.send();
     const route = this.acks && this.routeOf(grants[0]?.claim.key ?? '');
     const names = grants.map(({ claim }) => lockName(claim.key));
     const { servers } = this.opened;
@@ -353,7 +359,7 @@ export class RedisBackend implements LockBackend {
   }
 
   private async stayBatch(claims: readonly Claim[]): Promise<boolean[]> {
-    this.handOff?.send();
+    void this.handOff?.send();
     const { hints, servers } = this.opened;
     const names = claims.map(({ key }) => lockName(key));
     names.push(...claims.flatMap(({ key, mode }) => servers.witnesses(key, mode)));
@@ -374,7 +380,7 @@ export class RedisBackend implements LockBackend {
     script: RedisScript,
     ...given: string[]
   ): Promise<unknown> {
-    this.handOff?.send();
+    void this.handOff?.send();
     const connection = this.opened;
     const names = [lockName(key), ...connection.servers.witnesses(key, mode)];
     return connection.run({

@@ -43,8 +43,8 @@ export class TrackedBackend implements LockBackend {
     return this.inner.renew(grants);
   }
 
-  async release(grant: Grant, lingerMs?: number): Promise<'released' | 'gone'> {
-    const outcome = await this.inner.release(grant, lingerMs);
+  async release(grant: Grant, lingerMs?: number, followed?: boolean): Promise<'released' | 'gone'> {
+    const outcome = await this.inner.release(grant, lingerMs, followed);
     this.open.delete(nameOf(grant.claim));
     return outcome;
   }
