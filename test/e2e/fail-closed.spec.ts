@@ -184,7 +184,8 @@ describe('a locked method', () => {
     expect(await Promise.all(results)).toEqual(['sell constructor', 'sell onModuleInit']);
     expect(order).toEqual(['starting', 'started', 'sell constructor', 'sell onModuleInit']);
     const calls = slow.calls.map(({ method }) => method);
-    expect(calls).toEqual(['start', 'claim', 'claim', 'release', 'release']);
+    expect(calls[0]).toBe('start');
+    expect(calls.slice(1).sort()).toEqual(['claim', 'claim', 'release', 'release']);
     await app.close();
     expect(clock.pendingTimers).toBe(0);
   });
