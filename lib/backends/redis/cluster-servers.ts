@@ -1,3 +1,4 @@
+import type { Timer } from '../../core/clock.js';
 import type { BackendContext, LockMode, NodeHealth } from '../lock-backend.js';
 import { BackendError } from '../backend-error.js';
 import { ClusterEar } from './cluster-ear.js';
@@ -14,6 +15,9 @@ import { slotOf } from './slots.js';
 import { checkServer } from './start-check.js';
 import { within } from './time-limit.js';
 
+/** A slot that was moved is found by its first redirection; a primary that nobody asks for is found by this. */
+const REFRESH_MS = 2_000;
+
 /** The servers of a cluster. */
 export class ClusterServers implements RedisServers {
   readonly address: string;
@@ -21,6 +25,7 @@ export class ClusterServers implements RedisServers {
   private readonly clientPrefix: string;
   private readonly fences: SlotFences;
   private changed: (() => void) | undefined;
+  private refreshTimer: Timer | undefined;
   private known = '';
   private readonly onRefresh = (): void => {
     const known = this.whoIsPrimary();
@@ -85,12 +90,14 @@ export class ClusterServers implements RedisServers {
     if (this.own) new OutageReporter(this.context, this.address).watch(this.client, 'The connection');
     this.client.on('refresh', this.onRefresh);
     this.client.on('+node', this.onNode);
+    if (this.own) this.refreshLater();
   }
 
   async unwatch(): Promise<void> {
     this.changed = undefined;
     this.client.off('refresh', this.onRefresh);
     this.client.off('+node', this.onNode);
+    this.refreshTimer?.clear();
   }
 
   ear(listener: Listener): Ear {
@@ -101,6 +108,15 @@ export class ClusterServers implements RedisServers {
     const nodes = this.client.nodes('all');
     const connected = nodes.map((node) => this.healthOf(node, addressOf(node)));
     return [...(await Promise.all(connected)), ...(await this.healthOfOthers(nodes))];
+  }
+
+  /** Not by the client's own interval: one that is closed while it refreshes goes on for ever, and so does the process. */
+  private refreshLater(): void {
+    const refresh = (): void => {
+      if (this.client.status === 'ready') this.client.refreshSlotsCache();
+      this.refreshLater();
+    };
+    this.refreshTimer = this.context.clock.setTimer(refresh, REFRESH_MS, true);
   }
 
   private healthOf(node: RedisNode, address: string, where?: object): Promise<NodeHealth> {

@@ -78,7 +78,6 @@ function createCluster(
     maxRedirections: 8,
     retryDelayOnTryAgain: 50,
     slotsRefreshTimeout: 500,
-    slotsRefreshInterval: 2000,
     ...options,
     redisOptions: {
       connectTimeout: 2000,

@@ -56,6 +56,8 @@ export interface RedisCluster extends Commands {
   /** The addresses of the servers of each slot, the primary first. */
   readonly slots: readonly (readonly string[])[];
   nodes(role?: 'all' | 'master' | 'slave'): RedisNode[];
+  /** Asks a node who serves what, and tells by 'refresh'; not even rejects when none of them answers. */
+  refreshSlotsCache(): void;
   on(event: 'ready' | 'close' | 'end' | 'refresh', listener: () => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: '+node', listener: (node: RedisNode) => void): unknown;
