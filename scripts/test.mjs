@@ -1,20 +1,62 @@
-/** `npm test -- <jest arguments>`: starts the servers the tests need, then Jest in ESM mode. */
+/**
+ * `npm test -- <jest arguments>`: starts the servers the tests need, then Jest in ESM mode. Without arguments everything
+ * runs: first what can run side by side, then, one after the other, what plays with processes of its own in real time.
+ */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { root } from './run.mjs';
+import { ensureServers } from './servers.mjs';
 
-const servers = new URL('./servers.mjs', import.meta.url);
-if (existsSync(servers)) {
-  const { ensureServers } = await import(servers.href);
-  await ensureServers();
-}
+/** They need both cores for themselves. */
+const ALONE = 'test/(bench|sample|leadership/processes|redis/failover-)';
+/** One worker, and a process of its own: Jest ends that even when a test left something running. */
+const ONE_WORKER = ['--maxWorkers=1', '--workerIdleMemoryLimit=4GB'];
 
 const jest = createRequire(import.meta.url).resolve('jest/bin/jest');
 const flags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
-const { status } = spawnSync(process.execPath, [...flags, jest, ...process.argv.slice(2)], {
-  cwd: root,
-  stdio: 'inherit',
-  env: { ...process.env, NODE_OPTIONS: [process.env['NODE_OPTIONS'], ...flags].filter(Boolean).join(' ') },
-});
-process.exit(status ?? 1);
+
+/**
+ * @param {string[]} args
+ * @param {Record<string, string>} [variables]
+ */
+function run(args, variables) {
+  const nodeOptions = [process.env['NODE_OPTIONS'], ...flags].filter(Boolean).join(' ');
+  const { status } = spawnSync(process.execPath, [...flags, jest, ...args], {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, ...variables, NODE_OPTIONS: nodeOptions },
+  });
+  return status ?? 1;
+}
+
+/** Prints one line for both parts: the last one, which CI reads. */
+function runAll() {
+  const folder = mkdtempSync(join(tmpdir(), 'interlock-tally-'));
+  const tally = { passed: 0, failed: 0, skipped: 0 };
+  let failures = 0;
+  try {
+    const parts = [
+      ['--testPathIgnorePatterns', '/node_modules/', ALONE],
+      ['--testPathPatterns', ALONE, ...ONE_WORKER],
+    ];
+    for (const [nth, args] of parts.entries()) {
+      const file = join(folder, `${nth}.json`);
+      if (run(args, { INTERLOCK_TALLY: file }) !== 0) failures++;
+      const part = JSON.parse(readFileSync(file, 'utf8'));
+      tally.passed += part.passed;
+      tally.failed += part.failed;
+      tally.skipped += part.skipped;
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  process.stdout.write(`${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped\n`);
+  return failures === 0 ? 0 : 1;
+}
+
+await ensureServers();
+const args = process.argv.slice(2);
+process.exit(args.length > 0 ? run(args) : runAll());
