@@ -1,5 +1,5 @@
 import { lockName, prefixOf } from './key-names.js';
-import { slotOf } from './slots.js';
+import { slotOf, slotsOfNumbered } from './slots.js';
 
 /**
  * Where a cluster remembers the last fence of a lock: in the lock's own slot, because a script reaches no other. One
@@ -20,23 +20,33 @@ export class SlotFences {
   }
 }
 
-/** The names of one prefix, found in the order of their numbers, each slot's once. */
+/** The names of one prefix, found in the order of their numbers, each slot's once; all of them in some milliseconds. */
 class SlotTags {
-  private readonly bySlot = new Map<number, string>();
+  private readonly numbers = new Map<number, number>();
   private next = 0;
+  private readonly slotOfNumber: (number: number) => number;
 
   constructor(
-    private readonly clientPrefix: string,
+    clientPrefix: string,
     private readonly prefix: string,
-  ) {}
+  ) {
+    // with a brace of its own the client decides on the slot
+    this.slotOfNumber = clientPrefix.includes('{')
+      ? (number) => slotOf(clientPrefix + this.nameOf(number))
+      : slotsOfNumbered(`${prefix}#`);
+  }
 
   nameIn(slot: number): string {
     for (;;) {
-      const found = this.bySlot.get(slot);
-      if (found !== undefined) return found;
-      const name = `{${this.prefix}#${this.next++}}:fence`;
-      const its = slotOf(this.clientPrefix + name);
-      if (!this.bySlot.has(its)) this.bySlot.set(its, name);
+      const found = this.numbers.get(slot);
+      if (found !== undefined) return this.nameOf(found);
+      const its = this.slotOfNumber(this.next);
+      if (!this.numbers.has(its)) this.numbers.set(its, this.next);
+      this.next++;
     }
+  }
+
+  private nameOf(number: number): string {
+    return `{${this.prefix}#${number}}:fence`;
   }
 }

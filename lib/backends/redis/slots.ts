@@ -8,6 +8,19 @@ const table = Uint16Array.from({ length: 256 }, (_, byte) => {
   return crc;
 });
 
+/** Of ASCII text; `crc` is that of what comes before it. */
+function crcOf(ascii: string, crc = 0): number {
+  for (let at = 0; at < ascii.length; at++)
+    crc = ((crc << 8) & 0xffff) ^ (table[(crc >> 8) ^ ascii.charCodeAt(at)] ?? 0);
+  return crc;
+}
+
+/** The slots of tags that are a stem and a number: the stem is gone through once. */
+export function slotsOfNumbered(stem: string): (number: number) => number {
+  const crc = crcOf(stem);
+  return (number) => crcOf(String(number), crc) % SLOTS;
+}
+
 /** The slot of a key: that of what stands in its first braces, if anything does. */
 export function slotOf(name: string): number {
   const open = name.indexOf('{');
