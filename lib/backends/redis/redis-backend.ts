@@ -151,8 +151,8 @@ export class RedisBackend implements LockBackend {
     return Number(reply) === 1;
   }
 
-  async nodes(): Promise<readonly NodeHealth[]> {
-    if (this.connection) return this.connection.health();
+  async nodes(limitMs?: number): Promise<readonly NodeHealth[]> {
+    if (this.connection) return this.connection.health(limitMs);
     return [{ node: 'redis', role: 'unknown', state: 'down', error: 'The Redis backend is not running.' }];
   }
 

@@ -151,8 +151,8 @@ export class RedisConnection {
     }
   }
 
-  health(): Promise<readonly NodeHealth[]> {
-    return this.servers.health();
+  health(limitMs?: number): Promise<readonly NodeHealth[]> {
+    return this.servers.health(limitMs);
   }
 
   async close(): Promise<void> {
