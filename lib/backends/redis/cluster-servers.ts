@@ -13,7 +13,7 @@ import type { RedisServers } from './redis-servers.js';
 import { SlotFences } from './slot-fences.js';
 import { slotOf } from './slots.js';
 import { checkServer } from './start-check.js';
-import { within } from './time-limit.js';
+import { within } from '../time-limit.js';
 
 /** A slot that was moved is found by its first redirection; a primary that nobody asks for is found by this. */
 const REFRESH_MS = 2_000;

@@ -3,7 +3,7 @@ import type { NodeHealth } from '../lock-backend.js';
 import type { RedisNode } from './redis-client.js';
 import { NotSent, reasonOf } from './redis-error.js';
 import { parseInfo } from './redis-server-info.js';
-import { within } from './time-limit.js';
+import { within } from '../time-limit.js';
 
 export const HEALTH_LIMIT_MS = 1000;
 

@@ -19,7 +19,7 @@ import type { RedisScript } from './redis-script.js';
 import type { RedisServers } from './redis-servers.js';
 import { settingsWarnings } from './risky-settings.js';
 import { SilenceWatch } from './silence-watch.js';
-import { within } from './time-limit.js';
+import { within } from '../time-limit.js';
 
 /** A server that has not answered by then is said to be down. */
 const START_LIMIT_MS = 5000;

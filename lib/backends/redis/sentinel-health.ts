@@ -3,7 +3,7 @@ import type { NodeHealth } from '../lock-backend.js';
 import { HEALTH_LIMIT_MS, healthByVisit, healthOf, isDown } from './node-health.js';
 import { knownOptions, type RedisNode } from './redis-client.js';
 import { lineTo, lineToSentinel, sentinelsOf, type Address } from './sentinels.js';
-import { within } from './time-limit.js';
+import { within } from '../time-limit.js';
 
 /** How the Sentinels are, and the replicas that they know of; all within `limitMs`. Never rejects. */
 export async function sentinelHealth(
