@@ -1,7 +1,7 @@
 import type { BackendContext, NodeHealth } from '../lock-backend.js';
 import { FailoverWatch } from './failover-watch.js';
 import { fenceName, prefixOf } from './key-names.js';
-import { healthOf } from './node-health.js';
+import { HEALTH_LIMIT_MS, healthByVisit, healthOf, isDown, VISIT } from './node-health.js';
 import { OutageReporter } from './outage-reporter.js';
 import { addressOf, isSentinelClient, type RedisNode } from './redis-client.js';
 import { RedisEar, type Ear, type Listener } from './redis-ear.js';
@@ -82,12 +82,34 @@ export class OneServer implements RedisServers {
     return new RedisEar(this.client, listener, this.outage);
   }
 
-  async health(): Promise<readonly NodeHealth[]> {
+  async health(limitMs = HEALTH_LIMIT_MS): Promise<readonly NodeHealth[]> {
     const { client, context } = this;
     const [primary, others] = await Promise.all([
-      healthOf(client, this.address, context.clock),
-      isSentinelClient(client) ? sentinelHealth(client, context.clock) : [],
+      this.healthOfPrimary(limitMs),
+      isSentinelClient(client) ? sentinelHealth(client, context.clock, limitMs) : [],
     ]);
     return [primary, ...others];
+  }
+
+  private async healthOfPrimary(limitMs: number): Promise<NodeHealth> {
+    const { client, address, context } = this;
+    const health =
+      client.status === 'ready'
+        ? await healthOf(client, address, context.clock, limitMs)
+        : await this.whyNotConnected(limitMs);
+    if (health.state === 'down' || health.role === 'primary') return health;
+    return isDown(address, new Error(`it is a ${health.role}, which takes no writes`), health.role);
+  }
+
+  /** Our own connection only knows that there is none; a new one is told why. */
+  private async whyNotConnected(limitMs: number): Promise<NodeHealth> {
+    const { client, address, context } = this;
+    const health = await healthByVisit(client.duplicate(VISIT), address, context.clock, limitMs);
+    if (health.state === 'down') return health;
+    return isDown(
+      address,
+      new Error('it answers, but our connection is still being made again'),
+      health.role,
+    );
   }
 }

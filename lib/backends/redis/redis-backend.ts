@@ -11,12 +11,12 @@ import {
   type Place,
   type RenewOutcome,
 } from '../lock-backend.js';
-import { HandOff } from './hand-off.js';
+import { HandOff } from '../hand-off.js';
 import { lockName, lockOf, lockPattern } from './key-names.js';
 import { keyPrefixOf, type RedisNode } from './redis-client.js';
 import { RedisConnection, type RedisTarget } from './redis-connection.js';
-import { RedisUsers } from './redis-users.js';
-import { RedisPlace } from './redis-place.js';
+import { BackendUsers } from '../backend-users.js';
+import { WaitingPlace } from '../waiting-place.js';
 import { ReplicaAcks, type Confirmation } from './replica-acks.js';
 import { lockSettingsOf, type ResolvedLockSettings } from './redis-settings.js';
 import { readBusy, readSnapshot } from './redis-reply.js';
@@ -53,7 +53,7 @@ export class RedisBackend implements LockBackend {
   private readonly delay: string;
   private readonly acks: ReplicaAcks | undefined;
 
-  private readonly users = new RedisUsers();
+  private readonly users = new BackendUsers('redis');
   private opening: Promise<RedisConnection> | undefined;
   private connection: RedisConnection | undefined;
   private handOff: HandOff | undefined;
@@ -149,8 +149,8 @@ export class RedisBackend implements LockBackend {
     return this.run('evict', { key }, evictScript, (reply) => Number(reply) === 1);
   }
 
-  async nodes(): Promise<readonly NodeHealth[]> {
-    if (this.connection) return this.connection.health();
+  async nodes(limitMs?: number): Promise<readonly NodeHealth[]> {
+    if (this.connection) return this.connection.health(limitMs);
     return [{ node: 'redis', role: 'unknown', state: 'down', error: 'The Redis backend is not running.' }];
   }
 
@@ -164,19 +164,19 @@ export class RedisBackend implements LockBackend {
   }
 
   /** @internal One step of a claim. */
-  ask(claim: Claim, place?: RedisPlace): Promise<Grant | Place> {
+  ask(claim: Claim, place?: WaitingPlace): Promise<Grant | Place> {
     return this.acks ? this.askForCopies(this.acks, claim, place) : this.askOnce(claim, place);
   }
 
   /** A grant counts when enough replicas have it. */
-  private async askForCopies(acks: ReplicaAcks, claim: Claim, place?: RedisPlace): Promise<Grant | Place> {
+  private async askForCopies(acks: ReplicaAcks, claim: Claim, place?: WaitingPlace): Promise<Grant | Place> {
     const route = this.routeOf(claim.key);
     const answer = await this.askOnce(claim, place);
     if (isGrant(answer)) await acks.confirm(this.confirmation(`granted ${claim.key}`, route, claim));
     return answer;
   }
 
-  private askOnce(claim: Claim, place?: RedisPlace): Promise<Grant | Place> {
+  private askOnce(claim: Claim, place?: WaitingPlace): Promise<Grant | Place> {
     if (claim.take > claim.of && claim.mode === 'permits') throw impossible(claim);
     const { handOff } = this;
     if (handOff?.isFor(claim)) return this.passOn(handOff, claim, place);
@@ -184,7 +184,7 @@ export class RedisBackend implements LockBackend {
     return this.sendClaim(claim, place);
   }
 
-  private sendClaim(claim: Claim, place: RedisPlace | undefined): Promise<Grant | Place> {
+  private sendClaim(claim: Claim, place: WaitingPlace | undefined): Promise<Grant | Place> {
     const { key, owner, ttlMs, queue } = claim;
     const connection = this.opened;
     const wish = this.wishOf(claim, connection.hints.channel);
@@ -206,11 +206,11 @@ export class RedisBackend implements LockBackend {
     claim: Claim,
     reply: unknown,
     sentAtMs: number,
-    place: RedisPlace | undefined,
+    place: WaitingPlace | undefined,
   ): Grant | Place {
     if (!Array.isArray(reply)) return this.granted(claim, reply, sentAtMs, place);
     const busy = readBusy(reply as string[]);
-    if (!place) return new RedisPlace(this, claim, busy);
+    if (!place) return new WaitingPlace(this, claim, busy);
     place.busy = busy;
     return place;
   }
@@ -272,7 +272,7 @@ export class RedisBackend implements LockBackend {
   private async passOn(
     handOff: HandOff,
     claim: Claim,
-    place: RedisPlace | undefined,
+    place: WaitingPlace | undefined,
   ): Promise<Grant | Place> {
     this.handOff = undefined;
     const { key, owner, ttlMs } = claim;
@@ -296,7 +296,7 @@ export class RedisBackend implements LockBackend {
     return this.askOnce(claim, place);
   }
 
-  private granted(claim: Claim, reply: unknown, sentAtMs: number, place: RedisPlace | undefined): Grant {
+  private granted(claim: Claim, reply: unknown, sentAtMs: number, place: WaitingPlace | undefined): Grant {
     if (place) this.connection?.hints.forget(claim.owner);
     const fence = BigInt(reply as string | number);
     if (fence === 0n) throw abandoned(claim);

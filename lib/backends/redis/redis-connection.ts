@@ -20,7 +20,7 @@ import { ScriptCall, takesScriptCalls } from './script-call.js';
 import type { Step } from './step.js';
 import { settingsWarnings } from './risky-settings.js';
 import { SilenceWatch } from './silence-watch.js';
-import { within } from './time-limit.js';
+import { within } from '../time-limit.js';
 
 /** A server that has not answered by then is said to be down. */
 const START_LIMIT_MS = 5000;
@@ -141,8 +141,8 @@ export class RedisConnection {
     }
   }
 
-  health(): Promise<readonly NodeHealth[]> {
-    return this.servers.health();
+  health(limitMs?: number): Promise<readonly NodeHealth[]> {
+    return this.servers.health(limitMs);
   }
 
   async close(): Promise<void> {
