@@ -15,6 +15,7 @@ const swc = {
 const publicNames = {
   '^nestjs-interlock$': '<rootDir>/lib/index.ts',
   '^nestjs-interlock/redis$': '<rootDir>/lib/backends/redis/index.ts',
+  '^nestjs-interlock/terminus$': '<rootDir>/lib/terminus/index.ts',
   '^nestjs-interlock/testing$': '<rootDir>/lib/testing/index.ts',
 };
 

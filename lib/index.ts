@@ -52,6 +52,7 @@ export {
   type LossReason,
 } from './core/errors.js';
 export type { LockEvent } from './core/events.js';
+export type { HealthOptions, LockHealth } from './core/health.js';
 export { FenceGuard, StaleFenceError } from './core/fence-guard.js';
 export type { Lease } from './core/lease.js';
 export type { Keys } from './core/locks.js';

@@ -33,6 +33,10 @@ export class LockLog {
       case 'cleanup-expired':
         this.owed.delete(event.key);
         return;
+      case 'node-down':
+        return this.warn(`The lock server ${event.node} (${event.role}) is down: ${event.error}`);
+      case 'node-up':
+        return this.logger.log(`The lock server ${event.node} (${event.role}) is up again.`);
       case 'skipped':
         return this.logger.debug(`${event.site} was skipped ("${event.key}"): ${event.why}.`);
       case 'waiting':

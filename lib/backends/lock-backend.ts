@@ -101,6 +101,11 @@ export interface NodeHealth {
   readonly node: string;
   readonly role: string;
   readonly state: 'up' | 'down';
+  /**
+   * True when the locks work without it: a replica, a Sentinel. Of all others, a majority has to be up. Default false.
+   */
+  readonly spare?: boolean;
+  /** How long it took to answer, in milliseconds. */
   readonly latencyMs?: number;
   readonly version?: string;
   /** A sentence, when it is down. */
@@ -205,8 +210,12 @@ export interface LockBackend {
   /** Takes the key from whoever holds it, and wakes who comes next. False when nobody held it. */
   evict(key: string): Promise<boolean>;
 
-  /** Every server behind it. Never rejects. */
-  nodes(): Promise<readonly NodeHealth[]>;
+  /**
+   * Every server behind it. Never rejects.
+   *
+   * @param limitMs how long it may take: a server that has not answered by then is down. Default 1,000
+   */
+  nodes(limitMs?: number): Promise<readonly NodeHealth[]>;
 
   /** Closes what it opened itself; a client that was handed in stays open. Idempotent. */
   stop(): Promise<void>;

@@ -28,7 +28,9 @@ export type LockEvent =
   | { readonly type: 'cleanup-owed'; readonly key: string; readonly error: Error }
   | { readonly type: 'cleanup-paid'; readonly key: string }
   | { readonly type: 'cleanup-expired'; readonly key: string }
-  | { readonly type: 'backend-error'; readonly error: Error };
+  | { readonly type: 'backend-error'; readonly error: Error }
+  | { readonly type: 'node-down'; readonly node: string; readonly role: string; readonly error: string }
+  | { readonly type: 'node-up'; readonly node: string; readonly role: string };
 
 /** The events of one service. Whoever listens cannot harm it. */
 export class LockEvents {

@@ -6,9 +6,11 @@ import { currentScope, runInScope, type Scope } from './context.js';
 import { LockConfigurationError, LockError, LockLostError, LockUnavailableError } from './errors.js';
 import { LockEvents, type LockEvent } from './events.js';
 import { unpackHandle, type HandlePart } from './handle.js';
+import { Health, type HealthOptions, type LockHealth } from './health.js';
 import { answersOf } from './keeper.js';
 import { canonicalKey, canonicalKeys, type NamedKey } from './key.js';
 import { HeldLease, lossOf, type Lease } from './lease.js';
+import { NodeWatch } from './node-watch.js';
 import { termsOf, type GuardOptions, type LockOptions, type Terms } from './options.js';
 import { outcomeOf } from './outcome.js';
 import { errorOf, type Refusal } from './refusal.js';
@@ -16,6 +18,9 @@ import { settingsOf, type LockSettings, type ResolvedSettings } from './settings
 
 /** One key or several; of several, all are acquired or none. */
 export type Keys = string | readonly string[];
+
+/** What a health check leaves behind, should its release be lost, is gone after that. */
+const PROBE_TTL_MS = 10_000;
 
 /**
  * The locks of one service: the verbs, without Nest. It owns time, order within the process, retries and
@@ -29,6 +34,7 @@ export class Locks {
   protected readonly events = new LockEvents();
   private readonly acquirer: Acquirer;
   private readonly usualTerms: Terms;
+  private readonly healthChecks: Health;
   private starting: Promise<void> | undefined;
   private stopping: Promise<void> | undefined;
   private running = false;
@@ -42,6 +48,14 @@ export class Locks {
     this.events$ = this.events.stream;
     this.usualTerms = termsOf(undefined, this.settings);
     this.acquirer = new Acquirer(backend, this.settings, this.events, this);
+    const nodes = new NodeWatch(this.events);
+    this.healthChecks = new Health({
+      clock: this.settings.clock,
+      backend,
+      obstacle: () => this.obstacle(),
+      tryLock: () => this.tryLock(),
+      seen: (found) => nodes.see(found),
+    });
   }
 
   /** How many locks this process holds, how many of its callers wait, how many clean-ups are owed. */
@@ -190,6 +204,16 @@ export class Locks {
     throw new LockUnavailableError(`Could not adopt "${name}": the answer came too late.`, { key: name });
   }
 
+  /**
+   * How the servers behind the locks are. It answers within its time-out, whatever they do; it never rejects for what
+   * is wrong with them.
+   *
+   * @throws LockConfigurationError when an option is wrong
+   */
+  health(options?: HealthOptions): Promise<LockHealth> {
+    return this.healthChecks.check(options);
+  }
+
   /** Connects to the lock server, once; all verbs wait for it. */
   start(): Promise<void> {
     if (this.stopping) return Promise.reject(new LockUnavailableError('The lock service is shut down.'));
@@ -311,6 +335,20 @@ export class Locks {
     if (this.running)
       await outcomeOf(this.settings.clock, this.settings.callTimeoutMs, () => this.backend.stop());
     this.events.complete();
+  }
+
+  private obstacle(): string | undefined {
+    if (this.stopping) return 'The lock service is shut down.';
+    return this.running ? undefined : 'The lock service has not started.';
+  }
+
+  /** By a key of our own. One that a probe before it left behind is proof enough that the server grants locks. */
+  private async tryLock(): Promise<void> {
+    const { identity } = this.settings;
+    const terms: Terms = { ...this.usualTerms, ttlMs: PROBE_TTL_MS, waitMs: 0, reentrant: false };
+    const result = await this.obtain(`health:${identity}`, terms);
+    if (result instanceof HeldLease) await result.release();
+    else if (result.verdict.kind !== 'busy') throw errorOf(result);
   }
 
   /** One call to the backend that changes no lease of ours. */

@@ -144,8 +144,8 @@ export class FaultyBackend implements LockBackend {
     return this.carryOut('evict', { key }, () => this.inner.evict(key));
   }
 
-  nodes(): Promise<readonly NodeHealth[]> {
-    return this.inner.nodes();
+  nodes(limitMs?: number): Promise<readonly NodeHealth[]> {
+    return this.inner.nodes(limitMs);
   }
 
   stop(): Promise<void> {

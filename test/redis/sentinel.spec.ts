@@ -39,8 +39,8 @@ describe('locks behind Redis Sentinels', () => {
     await Promise.all([replica!.kill(), guard!.kill()]);
     const after = await backend.nodes();
     expect(after.filter(({ state }) => state === 'down')).toEqual([
-      { node: replica!.address, role: 'replica', state: 'down', error: expect.any(String) },
-      { node: guard!.address, role: 'sentinel', state: 'down', error: expect.any(String) },
+      { node: replica!.address, role: 'replica', state: 'down', spare: true, error: expect.any(String) },
+      { node: guard!.address, role: 'sentinel', state: 'down', spare: true, error: expect.any(String) },
     ]);
   });
 

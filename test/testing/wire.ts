@@ -54,7 +54,7 @@ export function overAWire(inner: LockBackend, longestMs: number): LockBackend {
     inspect: (key) => send(() => inner.inspect(key)),
     list,
     evict: (key) => send(() => inner.evict(key)),
-    nodes: () => inner.nodes(),
+    nodes: (limitMs) => inner.nodes(limitMs),
     stop: () => inner.stop(),
   };
 }

@@ -2,7 +2,7 @@
 export interface ClusterMember {
   readonly host: string;
   readonly port: number;
-  /** `primary` or `replica`. */
+  /** `primary` or `replica`; `spare` when it is a primary without slots, like one that failed and was replaced. */
   readonly role: string;
   /** Most primaries cannot reach it. */
   readonly failed: boolean;
@@ -13,10 +13,11 @@ export function membersIn(reply: unknown): ClusterMember[] {
   return String(reply)
     .split('\n')
     .flatMap((line) => {
-      const [, where = '', flags = ''] = line.split(' ');
+      const [, where = '', flags = '', , , , , , ...slots] = line.split(' ');
       const [, host, port] = /^(.+):(\d+)@/.exec(where) ?? [];
       if (!host || !port || flags.includes('noaddr')) return [];
-      const role = flags.includes('slave') ? 'replica' : 'primary';
+      const isPrimary = !flags.includes('slave');
+      const role = isPrimary ? (slots.length > 0 ? 'primary' : 'spare') : 'replica';
       return [{ host, port: Number(port), role, failed: flags.split(',').includes('fail') }];
     });
 }

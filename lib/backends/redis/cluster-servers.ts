@@ -13,7 +13,7 @@ import type { RedisServers } from './redis-servers.js';
 import { SlotFences } from './slot-fences.js';
 import { slotOf } from './slots.js';
 import { checkServer } from './start-check.js';
-import { within } from './time-limit.js';
+import { within } from '../time-limit.js';
 
 /** A slot that was moved is found by its first redirection; a primary that nobody asks for is found by this. */
 const REFRESH_MS = 2_000;
@@ -104,10 +104,22 @@ export class ClusterServers implements RedisServers {
     return new ClusterEar(this.client, listener, this.context.clock);
   }
 
-  async health(): Promise<readonly NodeHealth[]> {
+  async health(limitMs = HEALTH_LIMIT_MS): Promise<readonly NodeHealth[]> {
     const nodes = this.client.nodes('all');
-    const connected = nodes.map((node) => this.healthOf(node, addressOf(node)));
-    return [...(await Promise.all(connected)), ...(await this.healthOfOthers(nodes))];
+    const replicas = new Set(this.client.nodes('slave'));
+    const untilMs = this.context.clock.now() + limitMs;
+    const [connected, others] = await Promise.all([
+      Promise.all(
+        nodes.map(async (node) =>
+          asMember(
+            await this.healthOf(node, addressOf(node), limitMs),
+            replicas.has(node) ? 'replica' : 'primary',
+          ),
+        ),
+      ),
+      this.healthOfOthers(nodes, untilMs),
+    ]);
+    return [...connected, ...others];
   }
 
   /** Not by the client's own interval: one that is closed while it refreshes goes on for ever, and so does the process. */
@@ -119,30 +131,33 @@ export class ClusterServers implements RedisServers {
     this.refreshTimer = this.context.clock.setTimer(refresh, REFRESH_MS, true);
   }
 
-  private healthOf(node: RedisNode, address: string, where?: object): Promise<NodeHealth> {
+  private healthOf(node: RedisNode, address: string, limitMs: number, where?: object): Promise<NodeHealth> {
     const { clock } = this.context;
-    if (!where && node.status === 'ready') return healthOf(node, address, clock);
-    const visitor = node.duplicate({ ...VISIT, ...where });
-    visitor.on('error', () => undefined);
-    return healthByVisit(visitor, address, clock);
+    if (!where && node.status === 'ready') return healthOf(node, address, clock, limitMs);
+    return healthByVisit(node.duplicate({ ...VISIT, ...where }), address, clock, limitMs);
   }
 
   /** Those that the cluster knows and the client has no connection for: they failed, or are on their way. */
-  private async healthOfOthers(nodes: readonly RedisNode[]): Promise<readonly NodeHealth[]> {
-    const any = nodes.find(({ status }) => status === 'ready');
+  private async healthOfOthers(nodes: readonly RedisNode[], untilMs: number): Promise<readonly NodeHealth[]> {
+    const { clock } = this.context;
+    const ready = nodes.filter(({ status }) => status === 'ready');
+    const [any] = ready;
     // where addresses are translated, nobody here can tell which of them are the same
     if (!any || knownOptions(this.client).natMap) return [];
     const known = new Set(nodes.map(addressOf));
-    const members = await within(this.context.clock, HEALTH_LIMIT_MS, any.call('CLUSTER', 'NODES'))
+    // the first who answers will do: another one may be silent until the end
+    const answers = ready.map((node) => within(clock, untilMs - clock.now(), node.call('CLUSTER', 'NODES')));
+    const members = await Promise.any(answers)
       .then(membersIn)
       .catch(() => []);
     const others = members.filter(({ host, port }) => !known.has(`${host}:${port}`));
     return Promise.all(
       others.map(async ({ host, port, role, failed }) => {
         const address = `${host}:${port}`;
-        if (failed) return isDown(address, 'the cluster says that it has failed', role);
-        const health = await this.healthOf(any, address, { host, port });
-        return health.state === 'down' ? { ...health, role } : health;
+        const error = new Error('the cluster says that it has failed');
+        if (failed) return asMember(isDown(address, error), role);
+        const leftMs = Math.max(1, untilMs - clock.now());
+        return asMember(await this.healthOf(any, address, leftMs, { host, port }), role);
       }),
     );
   }
@@ -160,4 +175,10 @@ export class ClusterServers implements RedisServers {
   private whoIsPrimary(): string {
     return this.primaries().map(addressOf).sort().join(' ');
   }
+}
+
+/** What the cluster takes it for decides when it does not say so itself. */
+function asMember(health: NodeHealth, known: string): NodeHealth {
+  const role = health.state === 'down' || known === 'spare' ? known : health.role;
+  return role === 'primary' ? { ...health, role } : { ...health, role, spare: true };
 }

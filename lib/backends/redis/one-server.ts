@@ -1,7 +1,7 @@
 import type { BackendContext, NodeHealth } from '../lock-backend.js';
 import { FailoverWatch } from './failover-watch.js';
-import { fenceName } from './key-names.js';
-import { healthOf } from './node-health.js';
+import { fenceName, prefixOf } from './key-names.js';
+import { HEALTH_LIMIT_MS, healthByVisit, healthOf, isDown, VISIT } from './node-health.js';
 import { OutageReporter } from './outage-reporter.js';
 import { addressOf, isSentinelClient, type RedisNode } from './redis-client.js';
 import { RedisEar, type Ear, type Listener } from './redis-ear.js';
@@ -17,6 +17,8 @@ export class OneServer implements RedisServers {
   private changed: (() => void) | undefined;
   private failover: FailoverWatch | undefined;
   private lost = false;
+  /** Of the prefix that was asked for last: nearly always there is but one. */
+  private floor = { prefix: '', name: '' };
   private readonly onClose = (): void => {
     this.lost = true;
   };
@@ -44,7 +46,10 @@ export class OneServer implements RedisServers {
   }
 
   fenceName(key: string): string {
-    return fenceName(key);
+    if (this.floor.prefix === '' || !key.startsWith(this.floor.prefix)) {
+      this.floor = { prefix: `${prefixOf(key)}:`, name: fenceName(key) };
+    }
+    return this.floor.name;
   }
 
   witnesses(): readonly string[] {
@@ -77,12 +82,34 @@ export class OneServer implements RedisServers {
     return new RedisEar(this.client, listener, this.outage);
   }
 
-  async health(): Promise<readonly NodeHealth[]> {
+  async health(limitMs = HEALTH_LIMIT_MS): Promise<readonly NodeHealth[]> {
     const { client, context } = this;
     const [primary, others] = await Promise.all([
-      healthOf(client, this.address, context.clock),
-      isSentinelClient(client) ? sentinelHealth(client, context.clock) : [],
+      this.healthOfPrimary(limitMs),
+      isSentinelClient(client) ? sentinelHealth(client, context.clock, limitMs) : [],
     ]);
     return [primary, ...others];
+  }
+
+  private async healthOfPrimary(limitMs: number): Promise<NodeHealth> {
+    const { client, address, context } = this;
+    const health =
+      client.status === 'ready'
+        ? await healthOf(client, address, context.clock, limitMs)
+        : await this.whyNotConnected(limitMs);
+    if (health.state === 'down' || health.role === 'primary') return health;
+    return isDown(address, new Error(`it is a ${health.role}, which takes no writes`), health.role);
+  }
+
+  /** Our own connection only knows that there is none; a new one is told why. */
+  private async whyNotConnected(limitMs: number): Promise<NodeHealth> {
+    const { client, address, context } = this;
+    const health = await healthByVisit(client.duplicate(VISIT), address, context.clock, limitMs);
+    if (health.state === 'down') return health;
+    return isDown(
+      address,
+      new Error('it answers, but our connection is still being made again'),
+      health.role,
+    );
   }
 }

@@ -46,6 +46,13 @@ function refusalOf(message: string): string | undefined {
   return code === undefined ? undefined : REFUSALS.get(code);
 }
 
+/** Why, with the remedy where there is one. */
+export function reasonOf(cause: unknown): string {
+  const message = messageOf(cause);
+  const refusal = refusalOf(message);
+  return refusal === undefined ? message : `${refusal} (${message})`;
+}
+
 /** By its shape: an error of another realm, as in Jest, is no instance of our `Error`. */
 export function messageOf(reason: unknown): string {
   if (typeof reason !== 'object' || reason === null) return String(reason);

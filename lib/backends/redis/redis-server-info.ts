@@ -9,6 +9,8 @@ export interface RedisServerInfo {
   readonly role: string;
   /** `standalone`, `cluster` or `sentinel`. */
   readonly mode: string;
+  /** It is reading its data from disk, and refuses everything else meanwhile. */
+  readonly loading: boolean;
   /** Locks that may be evicted for want of memory; undefined when none is. */
   readonly evictionPolicy: string | undefined;
 }
@@ -31,6 +33,7 @@ export function parseInfo(text: string): RedisServerInfo {
     version: facts.get('redis_version') ?? '',
     role: ROLES.get(facts.get('role') ?? '') ?? 'unknown',
     mode: facts.get('redis_mode') ?? 'standalone',
+    loading: facts.get('loading') === '1',
     evictionPolicy: evicts ? policy : undefined,
   };
 }

@@ -28,6 +28,6 @@ export interface RedisServers {
   watch(changed: () => void): void;
   unwatch(): Promise<void>;
   ear(listener: Listener): Ear;
-  /** Each server with a time limit of its own. Never rejects. */
-  health(): Promise<readonly NodeHealth[]>;
+  /** All at once, each within `limitMs`. Never rejects. */
+  health(limitMs?: number): Promise<readonly NodeHealth[]>;
 }

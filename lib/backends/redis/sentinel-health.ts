@@ -3,42 +3,57 @@ import type { NodeHealth } from '../lock-backend.js';
 import { HEALTH_LIMIT_MS, healthByVisit, healthOf, isDown } from './node-health.js';
 import { knownOptions, type RedisNode } from './redis-client.js';
 import { lineTo, lineToSentinel, sentinelsOf, type Address } from './sentinels.js';
-import { within } from './time-limit.js';
+import { within } from '../time-limit.js';
 
-/** How the Sentinels are, and the replicas that they know of. Never rejects. */
-export async function sentinelHealth(client: RedisNode, clock: Clock): Promise<readonly NodeHealth[]> {
-  const visits = await Promise.all(
-    sentinelsOf(client).map((address) => visitSentinel(client, address, clock)),
-  );
-  const replicas = visits.find((visit) => visit.replicas)?.replicas ?? [];
-  const seen = await Promise.all(replicas.map((address) => visitReplica(client, address, clock)));
-  return [...seen, ...visits.map(({ health }) => health)];
+/** How the Sentinels are, and the replicas that they know of; all within `limitMs`. Never rejects. */
+export async function sentinelHealth(
+  client: RedisNode,
+  clock: Clock,
+  limitMs = HEALTH_LIMIT_MS,
+): Promise<readonly NodeHealth[]> {
+  const untilMs = clock.now() + limitMs;
+  const visits = sentinelsOf(client).map((address) => new SentinelVisit(client, address, clock, untilMs));
+  // the first who knows will do: another one may be silent until the end
+  const replicas = await Promise.any(visits.map((visit) => visit.replicas)).catch(() => []);
+  const [seen, sentinels] = await Promise.all([
+    Promise.all(replicas.map((address) => visitReplica(client, address, clock, untilMs))),
+    Promise.all(visits.map((visit) => visit.health)),
+  ]);
+  return [...seen, ...sentinels].map((node) => ({ ...node, spare: true }));
 }
 
-async function visitSentinel(
-  client: RedisNode,
-  address: Address,
-  clock: Clock,
-): Promise<{ health: NodeHealth; replicas?: readonly Address[] }> {
-  const node = `${address.host}:${address.port}`;
-  const { name } = knownOptions(client);
-  const visitor = lineToSentinel(client, address, {});
-  try {
-    await within(clock, HEALTH_LIMIT_MS, visitor.connect());
-    const [health, replicas] = await Promise.all([
-      healthOf(visitor, node, clock),
-      within(clock, HEALTH_LIMIT_MS, visitor.call('SENTINEL', 'REPLICAS', name ?? '')),
-    ]);
-    return { health: { ...health, role: 'sentinel' }, replicas: addressesIn(replicas) };
-  } catch (error) {
-    return { health: isDown(node, error, 'sentinel') };
-  } finally {
-    visitor.disconnect();
+/** A connection to one Sentinel, for two questions. */
+class SentinelVisit {
+  /** Rejects when it does not say. */
+  readonly replicas: Promise<readonly Address[]>;
+  readonly health: Promise<NodeHealth>;
+
+  constructor(client: RedisNode, address: Address, clock: Clock, untilMs: number) {
+    const node = `${address.host}:${address.port}`;
+    const { name } = knownOptions(client);
+    const visitor = lineToSentinel(client, address, {});
+    const leftMs = (): number => Math.max(1, untilMs - clock.now());
+    const connected = within(clock, leftMs(), visitor.connect());
+    this.replicas = connected
+      .then(() => within(clock, leftMs(), visitor.call('SENTINEL', 'REPLICAS', name ?? '')))
+      .then(addressesIn);
+    const health = connected
+      .then(() => healthOf(visitor, node, clock, leftMs()))
+      .catch((error: unknown) => isDown(node, error));
+    this.health = health.then((found) => ({ ...found, role: 'sentinel' }));
+    void Promise.allSettled([this.replicas, this.health]).then(() => visitor.disconnect());
   }
 }
 
-async function visitReplica(client: RedisNode, address: Address, clock: Clock): Promise<NodeHealth> {
-  const health = await healthByVisit(lineTo(client, address, {}), `${address.host}:${address.port}`, clock);
+async function visitReplica(
+  client: RedisNode,
+  address: Address,
+  clock: Clock,
+  untilMs: number,
+): Promise<NodeHealth> {
+  const visitor = lineTo(client, address, {});
+  const leftMs = Math.max(1, untilMs - clock.now());
+  const health = await healthByVisit(visitor, `${address.host}:${address.port}`, clock, leftMs);
   return health.state === 'down' ? { ...health, role: 'replica' } : health;
 }
 

@@ -61,8 +61,8 @@ export class TrackedBackend implements LockBackend {
     return this.inner.evict(key);
   }
 
-  nodes(): Promise<readonly NodeHealth[]> {
-    return this.inner.nodes();
+  nodes(limitMs?: number): Promise<readonly NodeHealth[]> {
+    return this.inner.nodes(limitMs);
   }
 
   stop(): Promise<void> {

@@ -56,8 +56,8 @@ export class Delegate implements LockBackend {
     return (await this.inner.stay?.(claims)) ?? [];
   }
 
-  nodes(): Promise<readonly NodeHealth[]> {
-    return this.inner.nodes();
+  nodes(limitMs?: number): Promise<readonly NodeHealth[]> {
+    return this.inner.nodes(limitMs);
   }
 
   stop(): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Clock } from '../../core/clock.js';
+import type { Clock } from '../core/clock.js';
 
 /** What the work comes to, or a rejection when that takes longer. */
 export function within<T>(clock: Clock, limitMs: number, work: Promise<T>): Promise<T> {

@@ -1,4 +1,4 @@
-import type { Claim } from '../lock-backend.js';
+import type { Claim } from './lock-backend.js';
 
 /**
  * An exclusive lock that is about to be given back. The release is sent at the end of the turn, so that the next

@@ -1,5 +1,5 @@
-import { BackendError } from '../backend-error.js';
-import type { BackendContext } from '../lock-backend.js';
+import { BackendError } from './backend-error.js';
+import type { BackendContext } from './lock-backend.js';
 
 /** Clocks that read further apart than that are taken for different ones. */
 const CLOCK_GRAIN_MS = 1;
@@ -8,9 +8,12 @@ const CLOCK_GRAIN_MS = 1;
  * The services that work with one backend. Two applications made from one module class share it; they have the
  * connection in common, and it closes with the last of them.
  */
-export class RedisUsers {
+export class BackendUsers {
   private readonly contexts: BackendContext[] = [];
   private count = 0;
+
+  /** @param backend the name of the function that makes such a backend */
+  constructor(private readonly backend: string) {}
 
   /** What the connection sees of them all. */
   asOne(first: BackendContext): BackendContext {
@@ -27,7 +30,7 @@ export class RedisUsers {
     const first = this.contexts[0]?.clock;
     if (first && first !== context.clock && Math.abs(first.now() - context.clock.now()) > CLOCK_GRAIN_MS) {
       throw new BackendError(
-        'One redis() backend was given to two services whose clocks differ; call redis() once for each of them.',
+        `One ${this.backend}() backend was given to two services whose clocks differ; call ${this.backend}() once for each of them.`,
         'denied',
       );
     }
