@@ -26,7 +26,7 @@ export type Command =
   /** Occupies the event loop, and looks whether the lock is still held before anything else can happen. */
   | { readonly do: 'block'; readonly id: string; readonly ms: number }
   | { readonly do: 'leap'; readonly ms: number }
-  | { readonly do: 'holder'; readonly key: string }
+  | { readonly do: 'inspect'; readonly key: string }
   | { readonly do: 'count' | 'close' | 'forget' };
 
 /** What happened. Times are of the monotonic clock of the machine. */
@@ -80,7 +80,8 @@ export type Line =
       /** An error's name, when it was rejected. */
       readonly answer: boolean | string;
     }
-  | { readonly log: 'unhandled' | 'warning'; readonly text: string };
+  /** A command that could not be carried out is answered with null, and this. */
+  | { readonly log: 'unhandled' | 'warning' | 'failed'; readonly text: string };
 
 interface Held {
   readonly key: string;
@@ -224,8 +225,8 @@ async function carryOut(command: Command): Promise<unknown> {
     case 'leap':
       leapMs += command.ms;
       return undefined;
-    case 'holder':
-      return contestant.holder?.(command.key);
+    case 'inspect':
+      return contestant.inspect?.(command.key);
     case 'count':
       return count();
     case 'forget':
@@ -239,6 +240,8 @@ async function carryOut(command: Command): Promise<unknown> {
 
 tell({ log: 'ready' });
 readLines<{ readonly to: number; readonly command: Command }>(process.stdin, ({ to, command }) => {
-  void carryOut(command).then((value) => tell({ log: 'answer', to, value: value ?? null }));
+  void carryOut(command)
+    .catch((error: unknown) => void tell({ log: 'failed', text: String(error) }))
+    .then((value) => tell({ log: 'answer', to, value: value ?? null }));
 });
 process.stdin.on('close', () => process.exit());

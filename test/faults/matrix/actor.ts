@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { until } from '../../support/until.js';
 import type { Command, Line } from './actor-app.js';
-import type { ActorPlan } from './contestant.js';
+import type { ActorPlan, KeyState } from './contestant.js';
 import type { History } from './history.js';
 import { readLines, writeLine } from './json-lines.js';
 import { nowMs } from './monotonic.js';
@@ -116,6 +116,11 @@ export class Actor {
     const held = await this.ask({ do: 'block', id, ms });
     pause.toMs = nowMs();
     return held === true;
+  }
+
+  /** Undefined where that cannot be asked, or was not answered. */
+  async inspect(key: string): Promise<KeyState | undefined> {
+    return ((await this.ask({ do: 'inspect', key })) as KeyState | null) ?? undefined;
   }
 
   async count(): Promise<Readonly<Record<string, number>>> {

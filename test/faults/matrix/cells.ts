@@ -63,7 +63,7 @@ export const CELLS: readonly Cell[] = FAULTS.flatMap((fault) => {
 /** @param names separated by commas: `4C,5R`, or a fault `4`, or a backend `C`; all without any */
 export function cellsOf(names: string | undefined): readonly Cell[] {
   if (names === undefined) return CELLS;
-  return names.split(',').flatMap((name) => {
+  const chosen = names.split(',').flatMap((name) => {
     const found = CELLS.filter(
       (cell) => name === cell.name || name === cell.letter || name === String(cell.fault.number),
     );
@@ -71,4 +71,5 @@ export function cellsOf(names: string | undefined): readonly Cell[] {
       throw new Error(`There is no cell ${name}; there are ${CELLS.map((cell) => cell.name).join(', ')}.`);
     return found;
   });
+  return [...new Set(chosen)];
 }

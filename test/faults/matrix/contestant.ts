@@ -23,11 +23,19 @@ export interface Wish {
 /** A lock library in an application, as an actor uses it. */
 export interface Contestant {
   acquire(wish: Wish): Promise<HeldLock>;
-  /** Who holds the key, by identity; undefined where that cannot be asked. */
-  holder?(key: string): Promise<string | undefined>;
+  /** Undefined where that cannot be asked. */
+  inspect?(key: string): Promise<KeyState>;
   /** What it counts of itself. */
   gauges(): Readonly<Record<string, number>>;
   close(): Promise<void>;
+}
+
+/** What the server says of a key. */
+export interface KeyState {
+  /** By identity. */
+  readonly holder?: string | undefined;
+  /** Places in its line. */
+  readonly waiting: number;
 }
 
 /** How an actor reaches its locks. Passed on as JSON. */

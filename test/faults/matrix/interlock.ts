@@ -9,7 +9,14 @@ import {
 } from '../../../lib/index.js';
 import type { LockBackend } from '../../../lib/backends/lock-backend.js';
 import { Ledger, type Proof } from '../../support/ledger.js';
-import { CALL_TIMEOUT_MS, type ActorPlan, type Contestant, type HeldLock, type Wish } from './contestant.js';
+import {
+  CALL_TIMEOUT_MS,
+  type ActorPlan,
+  type Contestant,
+  type HeldLock,
+  type KeyState,
+  type Wish,
+} from './contestant.js';
 import { nowMs } from './monotonic.js';
 
 const BACKENDS: Readonly<Record<string, (target: never) => Promise<LockBackend>>> = {
@@ -59,9 +66,9 @@ export class Interlock implements Contestant {
     return new HeldLease(await locks.acquire(key, { ttl: ttlMs, wait: waitMs, signal }));
   }
 
-  async holder(key: string): Promise<string | undefined> {
+  async inspect(key: string): Promise<KeyState> {
     const snapshot = await this.services[0]?.inspect(key);
-    return snapshot?.holders[0]?.owner.split('~')[0];
+    return { holder: snapshot?.holders[0]?.owner.split('~')[0], waiting: snapshot?.waiting ?? 0 };
   }
 
   gauges(): Readonly<Record<string, number>> {

@@ -129,12 +129,10 @@ export class Stage {
 
   /** Resolves when it stands in the line. */
   async wait(actor: Actor, key = this.key(), turn = true, more: { service?: string } = {}): Promise<Attempt> {
-    const before = (await actor.count())['waiting'] ?? 0;
+    const before = (await this.waitingFor(actor, key)) ?? 0;
     const waiting = actor.acquire(key, { ttlMs: this.ttlMs, waitMs: LONG_WAIT_MS, turn, ...more });
-    const inLine = async (): Promise<boolean> => ((await actor.count())['waiting'] ?? 1) > before;
+    const inLine = async (): Promise<boolean> => ((await this.waitingFor(actor, key)) ?? Infinity) > before;
     await until(inLine, `${actor.name} waits for ${key}`, PATIENCE_MS);
-    // its place is taken a round trip later
-    await sleep(20);
     return waiting;
   }
 
@@ -221,6 +219,12 @@ export class Stage {
     );
     const keys = { what: 'keys on the servers', count: () => this.world.leftovers(this.stem) };
     return [...countables, keys];
+  }
+
+  /** Processes that wait, as the server says; within one process, and where a server cannot say that, its callers. */
+  private async waitingFor(actor: Actor, key: string): Promise<number | undefined> {
+    const state = this.world.isOneProcess ? undefined : await actor.inspect(key);
+    return state ? state.waiting : (await actor.count())['waiting'];
   }
 
   private async countOf(actor: Actor, kind: string): Promise<number> {

@@ -99,7 +99,7 @@ async function killAtTheGrant(stage: Stage): Promise<void> {
     sleep(Math.max(0, -headStartMs)).then(() => first.kill()),
   ]);
   const diedMs = nowMs();
-  const heir = await holder.ask({ do: 'holder', key: leaving.key });
+  const heir = (await holder.inspect(leaving.key))?.holder;
   const deadUntilMs = diedMs + (heir === first.name ? stage.ttlMs : SILENCE_MS);
   stage.freeFrom.set(leaving.key, deadUntilMs);
   await stage.served(waiting, 1_000, heir === first.name ? deadUntilMs : diedMs);

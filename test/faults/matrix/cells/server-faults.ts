@@ -6,6 +6,7 @@ import { within, type Stage } from '../stage.js';
 import type { Play } from './play.js';
 
 const MINUTE_MS = 60_000;
+const LONGEST_PAUSE_MS = 1_000;
 
 export const serverFrozen: Play = {
   actors: 3,
@@ -49,6 +50,8 @@ export const serverCrashed: Play = {
     stage.healed();
     await stage.recover(2_000);
     await holder.with('write', lock);
+    // whoever waits may be in the pause after a try that failed; afterwards it has its place in the line again
+    await sleep(LONGEST_PAUSE_MS);
     await holder.release(lock);
     stage.healed();
     await stage.served(waiting, 2_000);
