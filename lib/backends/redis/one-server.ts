@@ -1,6 +1,6 @@
 import type { BackendContext, NodeHealth } from '../lock-backend.js';
 import { FailoverWatch } from './failover-watch.js';
-import { fenceName } from './key-names.js';
+import { fenceName, prefixOf } from './key-names.js';
 import { HEALTH_LIMIT_MS, healthByVisit, healthOf, isDown, VISIT } from './node-health.js';
 import { OutageReporter } from './outage-reporter.js';
 import { addressOf, isSentinelClient, type RedisNode } from './redis-client.js';
@@ -17,6 +17,8 @@ export class OneServer implements RedisServers {
   private changed: (() => void) | undefined;
   private failover: FailoverWatch | undefined;
   private lost = false;
+  /** Of the prefix that was asked for last: nearly always there is but one. */
+  private floor = { prefix: '', name: '' };
   private readonly onClose = (): void => {
     this.lost = true;
   };
@@ -44,7 +46,10 @@ export class OneServer implements RedisServers {
   }
 
   fenceName(key: string): string {
-    return fenceName(key);
+    if (this.floor.prefix === '' || !key.startsWith(this.floor.prefix)) {
+      this.floor = { prefix: `${prefixOf(key)}:`, name: fenceName(key) };
+    }
+    return this.floor.name;
   }
 
   witnesses(): readonly string[] {

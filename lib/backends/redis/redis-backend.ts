@@ -14,7 +14,7 @@ import {
 import { HandOff } from '../hand-off.js';
 import { lockName, lockOf, lockPattern } from './key-names.js';
 import { keyPrefixOf, type RedisNode } from './redis-client.js';
-import { RedisConnection, type RedisTarget, type Step } from './redis-connection.js';
+import { RedisConnection, type RedisTarget } from './redis-connection.js';
 import { BackendUsers } from '../backend-users.js';
 import { WaitingPlace } from '../waiting-place.js';
 import { ReplicaAcks, type Confirmation } from './replica-acks.js';
@@ -89,14 +89,14 @@ export class RedisBackend implements LockBackend {
   }
 
   claim(claim: Claim): Promise<Grant | Place> {
-    return this.ask(claim);
+    return begin(() => this.ask(claim));
   }
 
   async abandon(claim: Claim): Promise<void> {
     const { hints } = this.opened;
     hints.forget(claim.owner);
     const place = `${this.wishOf(claim, hints.channel)}|${claim.owner}`;
-    await this.run('abandon', claim, abandonScript, claim.owner, place, ABANDONED_MS);
+    await this.run('abandon', claim, abandonScript, asItIs, claim.owner, place, ABANDONED_MS);
   }
 
   async renew(grants: readonly Grant[]): Promise<readonly RenewOutcome[]> {
@@ -128,12 +128,11 @@ export class RedisBackend implements LockBackend {
 
   release({ claim }: Grant, lingerMs = 0, followed = false): Promise<'released' | 'gone'> {
     if (followed && claim.mode === 'exclusive' && lingerMs === 0) return this.releaseFollowed(claim);
-    return this.sendRelease(claim, lingerMs);
+    return begin(() => this.sendRelease(claim, lingerMs));
   }
 
   async inspect(key: string): Promise<LockSnapshot | null> {
-    const reply = await this.run('inspect', { key }, inspectScript);
-    return readSnapshot(key, reply as string[]);
+    return this.run('inspect', { key }, inspectScript, (reply) => readSnapshot(key, reply as string[]));
   }
 
   async *list(prefix: string): AsyncGenerator<LockSnapshot> {
@@ -147,8 +146,7 @@ export class RedisBackend implements LockBackend {
   }
 
   async evict(key: string): Promise<boolean> {
-    const reply = await this.run('evict', { key }, evictScript);
-    return Number(reply) === 1;
+    return this.run('evict', { key }, evictScript, (reply) => Number(reply) === 1);
   }
 
   async nodes(limitMs?: number): Promise<readonly NodeHealth[]> {
@@ -178,30 +176,38 @@ export class RedisBackend implements LockBackend {
     return answer;
   }
 
-  private async askOnce(claim: Claim, place?: WaitingPlace): Promise<Grant | Place> {
+  private askOnce(claim: Claim, place?: WaitingPlace): Promise<Grant | Place> {
     if (claim.take > claim.of && claim.mode === 'permits') throw impossible(claim);
+    const { handOff } = this;
+    if (handOff?.isFor(claim)) return this.passOn(handOff, claim, place);
+    void handOff?.send();
+    return this.sendClaim(claim, place);
+  }
+
+  private sendClaim(claim: Claim, place: WaitingPlace | undefined): Promise<Grant | Place> {
     const { key, owner, ttlMs, queue } = claim;
     const connection = this.opened;
-    const { hints } = connection;
-    const wish = this.wishOf(claim, hints.channel);
+    const wish = this.wishOf(claim, connection.hints.channel);
     const given = [lockName(key), connection.servers.fenceName(key), owner, String(ttlMs), wish];
     if (this.delay !== '') given.push(queue ? '1' : '', this.wholeOf(ttlMs));
     else if (queue) given.push('1');
-    const step: Step = { verb: 'claim', key, script: claimScript, keyCount: 2, keysAndArguments: given };
-    if (this.handOff?.isFor(claim)) {
-      const sentAtMs = connection.clock.now();
-      const reply = await this.passOn(this.handOff, claim, wish);
-      // else it was given back, and somebody else was before us
-      if (Number(reply) > 1) return this.granted(claim, reply, sentAtMs, place);
-    }
-    void this.handOff?.send();
     const sentAtMs = connection.clock.now();
-    let reply: unknown;
-    try {
-      reply = await connection.send(step);
-    } catch (error) {
-      reply = await connection.repair(step, error);
-    }
+    return connection.run({
+      verb: 'claim',
+      key,
+      script: claimScript,
+      keyCount: 2,
+      keysAndArguments: given,
+      read: (reply) => this.answer(claim, reply, sentAtMs, place),
+    });
+  }
+
+  private answer(
+    claim: Claim,
+    reply: unknown,
+    sentAtMs: number,
+    place: WaitingPlace | undefined,
+  ): Grant | Place {
     if (!Array.isArray(reply)) return this.granted(claim, reply, sentAtMs, place);
     const busy = readBusy(reply as string[]);
     if (!place) return new WaitingPlace(this, claim, busy);
@@ -230,25 +236,25 @@ export class RedisBackend implements LockBackend {
     }
   }
 
-  private async sendRelease({ key, owner, mode }: Claim, lingerMs = 0): Promise<'released' | 'gone'> {
+  private sendRelease({ key, owner, mode }: Claim, lingerMs = 0): Promise<'released' | 'gone'> {
     const connection = this.opened;
     const given = [lockName(key), ...connection.servers.witnesses(key, mode)];
     const keyCount = given.length;
     given.push(owner);
     if (lingerMs > 0) given.push(String(lingerMs));
-    const step: Step = { verb: 'release', key, script: releaseScript, keyCount, keysAndArguments: given };
-    let reply: unknown;
-    try {
-      reply = await connection.send(step);
-    } catch (error) {
-      reply = await connection.repair(step, error);
-    }
-    return releaseOutcome(reply);
+    return connection.run({
+      verb: 'release',
+      key,
+      script: releaseScript,
+      keyCount,
+      keysAndArguments: given,
+      read: releaseOutcome,
+    });
   }
 
   private async releaseFollowed(claim: Claim): Promise<'released' | 'gone'> {
     void this.handOff?.send();
-    const handOff = new HandOff(claim, () => this.sendRelease(claim));
+    const handOff = new HandOff(claim, () => begin(() => this.sendRelease(claim)));
     this.handOff = handOff;
     // the claim of the next caller here follows in the same turn
     await END_OF_TURN;
@@ -263,15 +269,31 @@ export class RedisBackend implements LockBackend {
   }
 
   /** Release and claim in one step, on behalf of both. */
-  private passOn(handOff: HandOff, { key, owner, ttlMs }: Claim, wish: string): Promise<unknown> {
+  private async passOn(
+    handOff: HandOff,
+    claim: Claim,
+    place: WaitingPlace | undefined,
+  ): Promise<Grant | Place> {
     this.handOff = undefined;
-    const { servers } = this.opened;
+    const { key, owner, ttlMs } = claim;
+    const { clock, hints, servers } = this.opened;
+    const wish = this.wishOf(claim, hints.channel);
     const given = [lockName(key), servers.fenceName(key), handOff.owner, owner, String(ttlMs), wish];
     if (this.delay !== '') given.push(this.wholeOf(ttlMs));
-    const step: Step = { verb: 'hand on', key, script: passScript, keyCount: 2, keysAndArguments: given };
-    const reply = this.opened.run(step);
+    const sentAtMs = clock.now();
+    const reply = this.opened.run({
+      verb: 'hand on',
+      key,
+      script: passScript,
+      keyCount: 2,
+      keysAndArguments: given,
+      read: Number,
+    });
     handOff.pass(reply.then(releaseOutcome));
-    return reply;
+    const fence = await reply;
+    if (fence > 1) return this.granted(claim, fence, sentAtMs, place);
+    // it was given back, and somebody else was before us
+    return this.askOnce(claim, place);
   }
 
   private granted(claim: Claim, reply: unknown, sentAtMs: number, place: WaitingPlace | undefined): Grant {
@@ -308,17 +330,15 @@ export class RedisBackend implements LockBackend {
     const { servers } = this.opened;
     names.push(...grants.flatMap(({ claim }) => servers.witnesses(claim.key, claim.mode)));
     const leases = grants.flatMap(({ claim }) => [claim.owner, String(claim.ttlMs)]);
-    const reply = await this.opened.run({
+    const outcomes = await this.opened.run({
       verb: 'renew',
       key: nameOf(grants.map(({ claim }) => claim.key)),
       script: renewScript,
       keyCount: names.length,
       keysAndArguments: [...names, ...leases],
+      read: (reply) =>
+        Array.from(String(reply), (digit): RenewOutcome => (digit === '1' ? 'renewed' : 'gone')),
     });
-    const outcomes = Array.from(
-      String(reply),
-      (digit) => (digit === '1' ? 'renewed' : 'gone') as RenewOutcome,
-    );
     return route && this.acks ? this.withCopies(this.acks, route, grants, outcomes) : outcomes;
   }
 
@@ -364,22 +384,23 @@ export class RedisBackend implements LockBackend {
     const names = claims.map(({ key }) => lockName(key));
     names.push(...claims.flatMap(({ key, mode }) => servers.witnesses(key, mode)));
     const places = claims.map((claim) => `${this.wishOf(claim, hints.channel)}|${claim.owner}`);
-    const reply = await this.opened.run({
+    return this.opened.run({
       verb: 'keep the place in the line of',
       key: nameOf(claims.map(({ key }) => key)),
       script: stayScript,
       keyCount: names.length,
       keysAndArguments: [...names, ...places],
+      read: (reply) => Array.from(String(reply), (digit) => digit === '1'),
     });
-    return Array.from(String(reply), (digit) => digit === '1');
   }
 
-  private run(
+  private run<T>(
     verb: string,
     { key, mode }: Pick<Claim, 'key'> & Partial<Pick<Claim, 'mode'>>,
     script: RedisScript,
+    read: (reply: unknown) => T,
     ...given: string[]
-  ): Promise<unknown> {
+  ): Promise<T> {
     void this.handOff?.send();
     const connection = this.opened;
     const names = [lockName(key), ...connection.servers.witnesses(key, mode)];
@@ -389,6 +410,7 @@ export class RedisBackend implements LockBackend {
       script,
       keyCount: names.length,
       keysAndArguments: [...names, ...given],
+      read,
     });
   }
 
@@ -427,6 +449,20 @@ function nameOf(keys: readonly string[]): string {
 /** Of a release, or of one that was part of a hand-off: the fence of the next owner says that it was released. */
 function releaseOutcome(reply: unknown): 'released' | 'gone' {
   return Number(reply) === 0 ? 'gone' : 'released';
+}
+
+/** What is thrown before anything is sent rejects, as all that fails later does. */
+function begin<T>(step: () => Promise<T>): Promise<T> {
+  try {
+    return step();
+  } catch (error) {
+    const cause = error as Error;
+    return Promise.reject(cause);
+  }
+}
+
+function asItIs(reply: unknown): unknown {
+  return reply;
 }
 
 function isDenied(error: unknown): boolean {

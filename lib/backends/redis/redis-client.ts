@@ -31,6 +31,8 @@ export interface RedisNode extends Commands {
   readonly condition?: object | null;
   duplicate(override?: object): RedisNode;
   call(command: string, ...given: string[]): Promise<unknown>;
+  /** The client's own class of commands, which is another one for each version. */
+  sendCommand(command: never): unknown;
   script(subcommand: 'LOAD', source: string): Promise<unknown>;
   info(): Promise<string>;
   scan(
@@ -116,6 +118,8 @@ export interface KnownOptions {
   readonly autoResendUnfulfilledCommands?: boolean;
   readonly clusterNodeRetryStrategy?: unknown;
   readonly commandTimeout?: number;
+  readonly enableAutoPipelining?: boolean;
+  readonly showFriendlyErrorStack?: boolean;
   readonly maxRetriesPerRequest?: number | null;
   readonly redisOptions?: KnownOptions;
 }

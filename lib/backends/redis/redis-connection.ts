@@ -15,8 +15,9 @@ import {
 import { cannotStart, isDemoted, isMissingScript, NotSent, redisError } from './redis-error.js';
 import { RedisHints } from './redis-hints.js';
 import { assertReplicated } from './replica-acks.js';
-import type { RedisScript } from './redis-script.js';
 import type { RedisServers } from './redis-servers.js';
+import { ScriptCall, takesScriptCalls } from './script-call.js';
+import type { Step } from './step.js';
 import { settingsWarnings } from './risky-settings.js';
 import { SilenceWatch } from './silence-watch.js';
 import { within } from '../time-limit.js';
@@ -31,19 +32,12 @@ export type RedisTarget =
   | { readonly client: RedisClient }
   | { readonly url?: string | undefined; readonly options?: RedisOptions | undefined };
 
-/** One step on one lock, or on several of one slot. */
-export interface Step {
-  readonly verb: string;
-  readonly key: string;
-  readonly script: RedisScript;
-  readonly keyCount: number;
-  readonly keysAndArguments: readonly string[];
-}
-
 /** What commands go through, whoever made the client, and however many servers are behind it. */
 export class RedisConnection {
   readonly hints: RedisHints;
   readonly servers: RedisServers;
+  /** The client, when it can be given our own form of a command. */
+  private readonly direct: RedisNode | undefined;
   private silence: SilenceWatch | undefined;
   private gathered = 0;
 
@@ -56,6 +50,7 @@ export class RedisConnection {
       ? new ClusterServers(client, context, own)
       : new OneServer(client, context, own);
     this.hints = new RedisHints(context);
+    this.direct = takesScriptCalls(client) ? client : undefined;
   }
 
   /** Connects, checks the servers, and teaches them the scripts. Leaves nothing open when it fails. */
@@ -82,25 +77,16 @@ export class RedisConnection {
     return this.context.clock;
   }
 
-  /** Carries a script out. */
-  async run(step: Step): Promise<unknown> {
-    try {
-      return await this.send(step);
-    } catch (error) {
-      return this.repair(step, error);
-    }
-  }
-
-  /**
-   * The first half of `run`; the other one is `repair`. Apart, because a further promise for each step is felt:
-   * the steps that are taken most often put the halves together themselves.
-   */
-  send({ script, keyCount, keysAndArguments }: Step): Promise<unknown> {
-    const { client } = this;
+  /** Carries a script out, and says what its reply means. */
+  run<T>(step: Step<T>): Promise<T> {
+    const { client, direct } = this;
     // Nothing is queued for later, so nothing is carried out behind our back.
-    if (client.status !== 'ready') throw new NotSent(client.status);
+    if (client.status !== 'ready') return this.repair(step, new NotSent(client.status));
     this.gatherWrites();
-    return client.evalsha(script.sha, keyCount, ...keysAndArguments);
+    if (direct) return direct.sendCommand(new ScriptCall(step, this.repair) as never) as Promise<T>;
+    const { script, keyCount, keysAndArguments, read } = step;
+    const reply = client.evalsha(script.sha, keyCount, ...keysAndArguments);
+    return reply.then(read, (error: unknown) => this.repair(step, error));
   }
 
   /**
@@ -113,10 +99,7 @@ export class RedisConnection {
     const stream = 'stream' in client ? client.stream : undefined;
     if (!stream) return;
     if (this.gathered++ === 0) {
-      process.nextTick(() => {
-        if (this.gathered > 1) stream.uncork();
-        this.gathered = 0;
-      });
+      process.nextTick(this.endGathering, stream);
     } else if (this.gathered === 2) {
       stream.cork();
     } else if (this.gathered % GROUP === 0) {
@@ -125,22 +108,29 @@ export class RedisConnection {
     }
   }
 
+  private readonly endGathering = (stream: NonNullable<RedisNode['stream']>): void => {
+    if (this.gathered > 1) stream.uncork();
+    this.gathered = 0;
+  };
+
   /**
    * A server that does not know the script (it was restarted, it became the primary, SCRIPT FLUSH) did nothing, so it
    * is asked again with the whole text, which it keeps. That reaches the right node of a cluster by itself.
    */
-  async repair(step: Step, failure: unknown): Promise<unknown> {
+  private readonly repair = async <T>(step: Step<T>, failure: unknown): Promise<T> => {
     const what = `${step.verb} ${step.key}`;
     const { client, servers } = this;
     if (isDemoted(failure)) this.moveOn();
     if (!isMissingScript(failure)) throw redisError(what, servers.address, failure);
+    let reply: unknown;
     try {
       if (client.status !== 'ready') throw new NotSent(client.status);
-      return await client.eval(step.script.source, step.keyCount, ...step.keysAndArguments);
+      reply = await client.eval(step.script.source, step.keyCount, ...step.keysAndArguments);
     } catch (error) {
       throw redisError(what, servers.address, error);
     }
-  }
+    return step.read(reply);
+  };
 
   async scan(node: RedisNode, cursor: string, pattern: string, size: string): Promise<[string, string[]]> {
     try {

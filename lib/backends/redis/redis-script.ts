@@ -22,10 +22,13 @@ function assemble(source: string): string {
 export class RedisScript {
   readonly source: string;
   readonly sha: string;
+  /** How a call of it begins, behind the number of its parts. */
+  readonly head: string;
 
   constructor(source: string) {
     this.source = assemble(source);
     this.sha = createHash('sha1').update(this.source).digest('hex');
+    this.head = `$7\r\nevalsha\r\n$${this.sha.length}\r\n${this.sha}\r\n`;
   }
 
   load(client: RedisNode): Promise<unknown> {

@@ -2,9 +2,14 @@
 -- max(last + 1, server time in µs): it rises when the clock is set back as well as when everything was wiped.
 -- Only both together would break it.
 local time = call('TIME')
-local fence = string.format('%s%06d', time[1], time[2])
-local last = call('SET', KEYS[2], fence, 'PX', '604800000', 'GET')
-if last and tonumber(last) >= tonumber(fence) then
+local fence = time[1] .. string.sub('00000' .. time[2], -6)
+local last = call('SET', KEYS[2], fence, 'KEEPTTL', 'GET')
+if not last or string.sub(last, 1, 8) ~= string.sub(fence, 1, 8) then
+  -- once in 100 s; the expiry costs as much again
+  call('PEXPIRE', KEYS[2], '604800000')
+end
+-- of the same length for some centuries, so texts compare as numbers do
+if last and (#last ~= #fence or last >= fence) and tonumber(last) >= tonumber(fence) then
   fence = string.format('%.0f', last + 1)
-  call('SET', KEYS[2], fence, 'PX', '604800000')
+  call('SET', KEYS[2], fence, 'KEEPTTL')
 end
