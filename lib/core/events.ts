@@ -3,7 +3,7 @@ import { Subject, type Observable } from 'rxjs';
 import type { Certainty } from '../backends/backend-error.js';
 import type { LockMode } from '../backends/lock-backend.js';
 import type { LossReason } from './errors.js';
-import { SafeStream } from './safe-stream.js';
+import { safeStream } from './safe-stream.js';
 
 /** What an event is about. */
 export interface LockSubject {
@@ -90,7 +90,7 @@ export class LockEvents {
   onThrow: ((error: unknown) => void) | undefined;
   origin: LockMessage['locks'] | undefined;
   private readonly subject = new Subject<LockEvent>();
-  readonly stream: Observable<LockEvent> = new SafeStream(this.subject, (error) => this.onThrow?.(error));
+  readonly stream: Observable<LockEvent> = safeStream(this.subject, (error) => this.onThrow?.(error));
 
   /** False while nobody listens, so that nothing has to be made up for nobody. */
   get observed(): boolean {

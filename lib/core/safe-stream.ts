@@ -1,55 +1,45 @@
-import { Observable, Subscriber, type Observer, type Operator, type Subscription } from 'rxjs';
+import { Observable, Subscriber, type Observer, type OperatorFunction, type Subscription } from 'rxjs';
 
-type Next<T> = (value: T) => unknown;
+type Listener<T> = (value: T) => unknown;
 
 /**
  * A stream that outlives its listeners. What one of them throws, or rejects with, would otherwise be an uncaught
  * exception and end the process; here it goes to `onThrow`, and the listener goes on. Behind operators as well.
  */
-export class SafeStream<T> extends Observable<T> {
-  constructor(
-    source: Observable<unknown>,
-    private readonly onThrow: (error: unknown) => void,
-    operator?: Operator<unknown, T>,
-  ) {
-    super();
-    this.source = source;
-    // without one, everything is passed on as it is
-    this.operator = operator ?? { call: (subscriber, from: Observable<T>) => from.subscribe(subscriber) };
-  }
+export function safeStream<T>(source: Observable<T>, onThrow: (error: unknown) => void): Observable<T> {
+  const plain = new Observable<T>((subscriber) => source.subscribe(subscriber));
 
-  override lift<R>(operator?: Operator<T, R>): Observable<R> {
-    return new SafeStream<R>(this, this.onThrow, operator as Operator<unknown, R> | undefined);
-  }
-
-  override subscribe(observerOrNext?: Partial<Observer<T>> | Next<T> | null): Subscription;
-  override subscribe(
-    next?: Next<T> | null,
-    error?: ((error: unknown) => unknown) | null,
+  const subscribe = (
+    given?: Partial<Observer<T>> | Listener<T> | null,
+    error?: Listener<unknown> | null,
     complete?: (() => unknown) | null,
-  ): Subscription;
-  override subscribe(
-    given?: Partial<Observer<T>> | Next<T> | null,
-    error?: ((error: unknown) => unknown) | null,
-    complete?: (() => unknown) | null,
-  ): Subscription {
+  ): Subscription => {
     // those of operators pass on what happens to them; the one at the end is what has to be guarded
-    if (given instanceof Subscriber) return super.subscribe(given);
-    const listener = typeof given === 'object' && given !== null ? given : undefined;
+    if (given instanceof Subscriber) return plain.subscribe(given);
+    const listener = typeof given === 'object' ? given : undefined;
     const next = typeof given === 'function' ? given : undefined;
-    return super.subscribe({
-      next: (value) => this.guard(() => (listener ? listener.next?.(value) : next?.(value))),
-      error: (reason: unknown) => this.guard(() => (listener ? listener.error?.(reason) : error?.(reason))),
-      complete: () => this.guard(() => (listener ? listener.complete?.() : complete?.())),
+    return plain.subscribe({
+      next: (value) => guard(onThrow, () => (listener ? listener.next?.(value) : next?.(value))),
+      error: (reason: unknown) =>
+        guard(onThrow, () => (listener ? listener.error?.(reason) : error?.(reason))),
+      complete: () => guard(onThrow, () => (listener ? listener.complete?.() : complete?.())),
     });
-  }
+  };
 
-  private guard(call: () => unknown): void {
-    try {
-      const result = call();
-      if (result instanceof Promise) result.catch(this.onThrow);
-    } catch (error) {
-      this.onThrow(error);
-    }
+  const pipe = (...operators: readonly OperatorFunction<unknown, unknown>[]): Observable<unknown> => {
+    const piped = operators.reduce((from: Observable<unknown>, operator) => operator(from), stream);
+    return safeStream(piped, onThrow);
+  };
+
+  const stream: Observable<T> = Object.assign(new Observable<T>(), { subscribe, pipe });
+  return stream;
+}
+
+function guard(onThrow: (error: unknown) => void, call: () => unknown): void {
+  try {
+    const result = call();
+    if (result instanceof Promise) result.catch(onThrow);
+  } catch (error) {
+    onThrow(error);
   }
 }

@@ -1,4 +1,4 @@
-import { channel } from 'node:diagnostics_channel';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { filter, map } from 'rxjs';
 import { describe, expect, it } from '@jest/globals';
 import { LockEvents, type LockEvent, type LockMessage } from '../../lib/core/events.js';
@@ -276,7 +276,7 @@ describe('the diagnostics channel', () => {
   it('has the events of all services, each with whose it is', async () => {
     const messages: LockMessage[] = [];
     const listen = (message: unknown): void => void messages.push(message as LockMessage);
-    channel('nestjs-interlock').subscribe(listen);
+    subscribe('nestjs-interlock', listen);
     try {
       const rig = setUp({ identity: 'web-1', prefix: 'shop' });
       await rig.locks.using('k', () => undefined);
@@ -285,7 +285,7 @@ describe('the diagnostics channel', () => {
         new Set(['{"prefix":"shop","identity":"web-1","backend":"memory"}']),
       );
     } finally {
-      channel('nestjs-interlock').unsubscribe(listen);
+      unsubscribe('nestjs-interlock', listen);
     }
     const rig = setUp();
     await rig.locks.using('k', () => undefined);
@@ -296,9 +296,9 @@ describe('the diagnostics channel', () => {
     const events = new LockEvents();
     const listen = (): void => undefined;
     expect(events.observed).toBe(false);
-    channel('nestjs-interlock').subscribe(listen);
+    subscribe('nestjs-interlock', listen);
     expect(events.observed).toBe(true);
-    channel('nestjs-interlock').unsubscribe(listen);
+    unsubscribe('nestjs-interlock', listen);
     expect(events.observed).toBe(false);
     const listening = events.stream.subscribe();
     expect(events.observed).toBe(true);
