@@ -45,6 +45,14 @@ async function shortensALease(t: Trial): Promise<void> {
   await t.expectFree();
 }
 
+async function outlastsTheLease(mode: LockMode, t: Trial): Promise<void> {
+  const grant = await t.granted(t.claim(mode, { ttlMs: t.shortTtlMs }));
+  assert.equal(await t.backend.release(grant, LONG_TTL_MS), 'released');
+  await t.expire();
+  await t.busy(t.rival(mode));
+  await t.backend.evict(t.key);
+}
+
 async function keepsTheLine(t: Trial): Promise<void> {
   const grant = await t.granted(t.claim());
   const first = t.waitFor(await t.queued());
@@ -71,6 +79,12 @@ export const lingering = cases('lingering', [
     run: survivesARepeatedRelease,
   },
   { id: 'linger-shortens', title: 'lingers for less than the ttl when told so', run: shortensALease },
+  {
+    id: 'linger-outlasts',
+    lines: [54],
+    title: 'lingers for longer than the ttl when told so',
+    runIn: outlastsTheLease,
+  },
   {
     id: 'linger-line',
     lines: [36],
