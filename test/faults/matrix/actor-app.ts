@@ -241,7 +241,7 @@ async function carryOut(command: Command): Promise<unknown> {
 tell({ log: 'ready' });
 readLines<{ readonly to: number; readonly command: Command }>(process.stdin, ({ to, command }) => {
   void carryOut(command)
-    .catch((error: unknown) => void tell({ log: 'failed', text: String(error) }))
+    .catch((error: unknown) => tell({ log: 'failed', text: String(error) }))
     .then((value) => tell({ log: 'answer', to, value: value ?? null }));
 });
 process.stdin.on('close', () => process.exit());
