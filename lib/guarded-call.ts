@@ -2,7 +2,7 @@ import { durationMs, type Duration } from './core/duration.js';
 import { LockConfigurationError, show, type LockTimeoutError } from './core/errors.js';
 import type { Lease } from './core/lease.js';
 import type { Keys } from './core/locks.js';
-import { termsOf, type GuardOptions } from './core/options.js';
+import { LONGEST_PATTERN, termsOf, type GuardOptions } from './core/options.js';
 
 const AT_MOST = { minMs: 1, maxMs: 30 * 86_400_000 };
 
@@ -62,9 +62,10 @@ const ANY_DEFAULTS = { ttlMs: 86_400_000, waitMs: 0 };
 /**
  * Checks the options where they are written down, and takes apart those of the lock and those of the call.
  *
+ * @param key a template, several, or a function: what the keys have in common, unless the options say so
  * @throws LockConfigurationError that names the site
  */
-export function splitOptions(site: string, options: LockedOptions): SplitOptions {
+export function splitOptions(site: string, options: LockedOptions, key: unknown): SplitOptions {
   if (typeof options !== 'object' || options === null) {
     throw new LockConfigurationError(
       `The options of the lock on ${site} are ${show(options)}; give an object like { wait: '2s' }.`,
@@ -86,7 +87,13 @@ export function splitOptions(site: string, options: LockedOptions): SplitOptions
       `onBusy of the lock on ${site} is ${show(onBusy)}; give 'throw', 'skip' or a function.`,
     );
   }
-  return { options: rest, onBusy, locks, atMostMs };
+  return { options: { pattern: patternOf(key, site), ...rest }, onBusy, locks, atMostMs };
+}
+
+/** Of several templates all: none of their keys is acquired without the others. */
+function patternOf(key: unknown, site: string): string {
+  const texts = [key].flat().filter((part) => typeof part === 'string');
+  return texts.join(', ').slice(0, LONGEST_PATTERN) || site;
 }
 
 /** Carries out what `onBusy` says. */

@@ -51,7 +51,8 @@ export {
   type LeaderInfo,
   type LossReason,
 } from './core/errors.js';
-export type { LockEvent } from './core/events.js';
+export type { Census as LockCensus } from './core/census.js';
+export type { LockEvent, LockMessage, LockSubject } from './core/events.js';
 export type { HealthOptions, LockHealth } from './core/health.js';
 export { FenceGuard, StaleFenceError } from './core/fence-guard.js';
 export type { Lease } from './core/lease.js';

@@ -40,7 +40,7 @@ export abstract class LockInterceptor implements NestInterceptor {
   /** @throws LockConfigurationError at once, when the key or an option is wrong */
   static on(key: RequestKey, options: LockedOptions = {}): Type<LockInterceptor> {
     const site = `the interceptor on ${typeof key === 'function' ? 'a key function' : JSON.stringify(key)}`;
-    const { options: lock, onBusy = 'throw', locks, atMostMs } = splitOptions(site, options);
+    const { options: lock, onBusy = 'throw', locks, atMostMs } = splitOptions(site, options, key);
     const make = requestKeys(key, site);
 
     @Injectable()

@@ -9,6 +9,7 @@ import type { BackendTraits, LockBackend } from './backends/lock-backend.js';
 import { identityOf } from './core/claim.js';
 import type { Clock } from './core/clock.js';
 import { LockError, LockTimeoutError } from './core/errors.js';
+import type { LockEvent } from './core/events.js';
 import { HeldLease, type Lease } from './core/lease.js';
 import { Locks } from './core/locks.js';
 import type { GuardOptions, LockOptions } from './core/options.js';
@@ -34,11 +35,12 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
   private readonly log: LockLog;
 
   constructor(backend: LockBackend, settings: LockSettings = {}, name?: string) {
-    super(backend, settings);
+    super(backend, settings, name);
     const context = name === undefined ? LockService.name : `${LockService.name} ${name}`;
     this.log = new LockLog(this.settings.clock, context);
     this.jobs = new JobDesk(this.settings.clock, this.settings.shutdownTimeoutMs);
     this.events.onAlert = (event) => this.log.write(event);
+    this.events.onThrow = (error) => this.log.listenerThrew(error);
   }
 
   /** @internal */
@@ -58,13 +60,20 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
 
   /** @internal Takes part in an election, or claims something; not re-entrant, and the lease is the caller's. */
   async contest(key: string, options: LockOptions, identity: string = this.identity): Promise<HeldLease> {
-    const lease = await this.obtain(key, { ...this.terms({ ...options, reentrant: false }), identity });
+    const terms = this.terms({ ...options, reentrant: false });
+    const lease = await this.obtain(key, { ...terms, identity, lasting: true });
     if (lease instanceof HeldLease) return lease;
     throw errorOf(lease);
   }
 
   async onModuleInit(): Promise<void> {
     await this.start();
+    if (!this.traits.remote && process.env['NODE_ENV'] === 'production') this.log.alone();
+  }
+
+  /** @internal What elections come to. */
+  announce(event: Extract<LockEvent, { type: 'elected' | 'deposed' }>): void {
+    this.events.alert(event);
   }
 
   /** No new jobs from here on; those that run may end. Handlers are served still, so the locks stay. */

@@ -8,10 +8,12 @@ import type { Duration } from './duration.js';
 import { LockError, LockUnavailableError } from './errors.js';
 import type { LockEvents } from './events.js';
 import { packHandle, type HandlePart } from './handle.js';
-import { deadlineOf, Hold } from './hold.js';
+import { deadlineOf, Hold, subjectOf } from './hold.js';
 import { Keeper } from './keeper.js';
 import type { NamedKey } from './key.js';
 import { HeldLease, type LeaseHost } from './lease.js';
+import type { Census } from './census.js';
+import { censusOf } from './census.js';
 import { Lines, type Line } from './line.js';
 import { ttlMsOf, type Terms } from './options.js';
 import { Calls, outcomeOf } from './outcome.js';
@@ -25,7 +27,7 @@ const ROLLBACK_MS = 40;
 
 /** Turns wishes into leases, and looks after them until they end. */
 export class Acquirer implements LeaseHost {
-  private readonly lines = new Lines();
+  private readonly lines: Lines;
   private readonly owners: OwnerMint;
   private readonly calls: Calls;
   private readonly keeper: Keeper;
@@ -44,11 +46,21 @@ export class Acquirer implements LeaseHost {
     private readonly service: object,
   ) {
     this.delaysAfterDeath = (backend.traits.lockDelayMs ?? 0) > 0;
-    const { clock, callTimeoutMs, identity } = settings;
+    const { clock, callTimeoutMs, identity, prefix } = settings;
+    this.lines = new Lines((key, waiting) =>
+      events.alert({ type: 'crowded', key: key.slice(prefix.length + 1), waiting }),
+    );
     this.owners = new OwnerMint(identity);
     this.calls = new Calls(clock, callTimeoutMs);
     this.debts = new Debts(clock, this.calls, events);
-    this.keeper = new Keeper(clock, backend, this.calls, callTimeoutMs, (hold) => this.onLost(hold));
+    this.keeper = new Keeper(
+      clock,
+      backend,
+      this.calls,
+      callTimeoutMs,
+      (hold) => this.onLost(hold),
+      (event) => events.alert(event),
+    );
     this.releaser = new Releaser(backend, clock, this.calls, this.keeper, this.debts, events, callTimeoutMs);
     this.arena = {
       clock,
@@ -58,7 +70,9 @@ export class Acquirer implements LeaseHost {
       contenders: new Chain(),
       rollCall: new RollCall(clock, backend, this.calls),
       abandon: (name, claim) => this.debts.owe(name, claim.ttlMs, () => backend.abandon(claim)),
-      waits: (name) => events.observed && events.emit({ type: 'waiting', key: name }),
+      waits: (key, { mode }, pattern) => {
+        if (events.observed) events.emit({ type: 'waiting', key, mode, pattern });
+      },
     };
   }
 
@@ -68,6 +82,11 @@ export class Acquirer implements LeaseHost {
 
   get gauges(): { readonly held: number; readonly waiting: number; readonly owed: number } {
     return { held: this.keeper.size, waiting: this.lines.waiting, owed: this.debts.size };
+  }
+
+  /** What the gauges count, by mode and pattern. */
+  get census(): readonly Census[] {
+    return censusOf(this.keeper.all, this.arena.contenders.toArray());
   }
 
   open(): void {
@@ -152,7 +171,7 @@ export class Acquirer implements LeaseHost {
     const startMs = this.settings.clock.now();
     return new Promise((resolve) => {
       this.take(wanted, terms, startMs, startMs, (result) => {
-        resolve(result instanceof Hold ? new HeldLease(this, [result]) : this.refuse([], result));
+        resolve(result instanceof Hold ? new HeldLease(this, [result]) : this.refuse([], result, terms));
       });
     });
   }
@@ -169,16 +188,16 @@ export class Acquirer implements LeaseHost {
         const result = await new Promise<Hold | Refusal>((resolve) => {
           this.take(one, terms, startMs, clock.now(), resolve);
         });
-        if (!(result instanceof Hold)) return await this.refuse(holds, result);
+        if (!(result instanceof Hold)) return await this.refuse(holds, result, terms);
         holds.push(result);
       }
       // else they were granted while the service closed
       if (this.state === 'closed') {
         const [{ name }] = wanted;
-        return await this.refuse(holds, { name, waitedMs: 0, verdict: { kind: 'closed' } });
+        return await this.refuse(holds, { name, waitedMs: 0, verdict: { kind: 'closed' } }, terms);
       }
       const lost = this.lostOf(holds);
-      if (lost) return await this.refuse(holds, { ...lost, waitedMs: clock.now() - startMs });
+      if (lost) return await this.refuse(holds, { ...lost, waitedMs: clock.now() - startMs }, terms);
     } catch (error) {
       await this.rollBack(holds);
       throw error;
@@ -208,7 +227,7 @@ export class Acquirer implements LeaseHost {
     // never 0 for a wait that is used up: that would be a single try, which may take as long as any call
     const waitMs = terms.waitMs === 0 ? 0 : startMs + terms.waitMs - nowMs || -1;
     const claim = claimOf(key, this.owners.next(terms.identity), terms, waitMs > 0);
-    new Contender(this.arena, line, name, claim, nowMs, waitMs, terms.signal, (verdict) => {
+    new Contender(this.arena, line, name, terms.pattern, claim, nowMs, waitMs, terms.signal, (verdict) => {
       if (verdict.kind === 'granted') done(this.hold(name, line, verdict, terms, startMs));
       else done({ name, waitedMs: this.settings.clock.now() - startMs, verdict });
     }).start();
@@ -234,10 +253,12 @@ export class Acquirer implements LeaseHost {
   private hold(name: string, line: Line, { grant, uncertain }: Granted, terms: Terms, startMs: number): Hold {
     const hold = new Hold(name, grant, terms.renew, terms.minHoldMs, this.settings.clock, line);
     hold.uncertain = uncertain;
+    hold.pattern = terms.pattern;
+    hold.isKnownToLast = terms.lasting === true;
     this.keeper.add(hold);
     if (this.events.observed) {
       const waitedMs = this.settings.clock.now() - startMs;
-      this.events.emit({ type: 'acquired', key: name, fence: grant.fence, waitedMs });
+      this.events.emit({ type: 'acquired', ...subjectOf(hold), waitedMs });
     }
     return hold;
   }
@@ -259,8 +280,7 @@ export class Acquirer implements LeaseHost {
       );
     }
     hold.shares++;
-    if (this.events.observed)
-      this.events.emit({ type: 'reentered', key: hold.name, fence: hold.grant.fence });
+    if (this.events.observed) this.events.emit({ type: 'reentered', ...subjectOf(hold) });
     return hold;
   }
 
@@ -275,15 +295,23 @@ export class Acquirer implements LeaseHost {
   }
 
   /** Never at once: whoever listens may lock again, and must not do so in the middle of a line that moves up. */
-  private async refuse(holds: readonly Hold[], refusal: Refusal): Promise<Refusal> {
+  private async refuse(holds: readonly Hold[], refusal: Refusal, { mode, pattern }: Terms): Promise<Refusal> {
     await this.rollBack(holds);
     if (!this.events.observed) return refusal;
     const { name: key, waitedMs, verdict } = refusal;
     if (verdict.kind === 'busy') {
       const { holder } = verdict.busy;
-      this.events.emit({ type: 'busy', key, waitedMs, ...(holder === undefined ? {} : { holder }) });
+      this.events.emit({
+        type: 'busy',
+        key,
+        mode,
+        pattern,
+        waitedMs,
+        ...(holder === undefined ? {} : { holder }),
+      });
     } else if (verdict.kind === 'unavailable') {
-      this.events.emit({ type: 'unavailable', key, error: verdict.error });
+      const { certainty, error } = verdict;
+      this.events.emit({ type: 'unavailable', key, mode, pattern, certainty, error });
     }
     return refusal;
   }
@@ -297,7 +325,8 @@ export class Acquirer implements LeaseHost {
     hold.end();
     const { loss, grant } = hold;
     if (loss) {
-      this.events.alert({ type: 'lost', key: hold.name, fence: grant.fence, reason: loss.reason });
+      const heldMs = this.settings.clock.now() - grant.sentAtMs;
+      this.events.alert({ type: 'lost', ...subjectOf(hold), reason: loss.reason, heldMs });
     }
     // silence proves nothing: the server may keep it for us still; and it should, for whoever has the handle
     const mayBeOurs = loss?.reason === 'silent' || (loss?.reason === 'gone' && hold.uncertain);

@@ -5,6 +5,7 @@ import {
   type Claim,
   type Grant,
   type LockBackend,
+  type LockMode,
   type Place,
 } from '../backends/lock-backend.js';
 import { forgetAbort, onceAborted } from './abort.js';
@@ -37,7 +38,7 @@ export interface Arena {
   /** Something of that claim may be left on the server. */
   abandon(name: string, claim: Claim): void;
   /** The server said that it has to wait; told once a wish. */
-  waits(name: string): void;
+  waits(name: string, claim: Claim, pattern: string | undefined): void;
 }
 
 /** How long past the wait a first claim may still be answered. */
@@ -84,6 +85,7 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     private readonly arena: Arena,
     private readonly line: Line,
     private readonly name: string,
+    readonly pattern: string | undefined,
     public claim: Claim,
     private readonly startMs: number,
     private readonly waitMs: number,
@@ -91,6 +93,10 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     private readonly done: (verdict: Verdict) => void,
   ) {
     this.deadlineMs = startMs + waitMs;
+  }
+
+  get mode(): LockMode {
+    return this.claim.mode;
   }
 
   /** True once the server said that it has to wait. */
@@ -212,7 +218,7 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
 
   private onPlace(place: Place): void {
     if (this.waitMs === 0) return this.conclude({ kind: 'busy', busy: place.busy });
-    if (!this.answered) this.arena.waits(this.name);
+    if (!this.answered) this.arena.waits(this.name, this.claim, this.pattern);
     this.answered = true;
     this.heardAtMs = this.arena.clock.now();
     if (this.heardAtMs >= this.deadlineMs) {

@@ -1,7 +1,8 @@
-import type { Grant } from '../backends/lock-backend.js';
+import type { Grant, LockMode } from '../backends/lock-backend.js';
 import type { Link } from './chain.js';
 import type { Clock } from './clock.js';
 import { LockLostError, type LossReason } from './errors.js';
+import type { LockSubject } from './events.js';
 
 /**
  * How much earlier than the server we take a lease to be over: clocks may run at rates that differ by this much, and
@@ -43,6 +44,10 @@ export class Hold implements Link<Hold> {
   handedOver = false;
   /** True when a claim of this owner may still be on its way to the server. */
   uncertain = false;
+  /** What its key has in common with others, for those who listen. */
+  pattern: string | undefined;
+  /** That it is held for long has been told, or is meant to be. */
+  isKnownToLast = false;
 
   /** In the keeper's chain. */
   before: Hold | undefined;
@@ -61,6 +66,10 @@ export class Hold implements Link<Hold> {
   ) {
     this.longestTtlMs = grant.claim.ttlMs;
     this.confirm(grant.sentAtMs);
+  }
+
+  get mode(): LockMode {
+    return this.grant.claim.mode;
   }
 
   /** Whether another caller of this process waits for the key. */
@@ -143,4 +152,9 @@ function lossMessage(hold: Hold, reason: LossReason): string {
     case 'shutdown':
       return `${what}: the service was shut down while it was held. Let the work end before the application closes.`;
   }
+}
+
+/** What events say of a hold. */
+export function subjectOf({ name, grant, pattern }: Hold): LockSubject & { readonly fence: bigint } {
+  return { key: name, mode: grant.claim.mode, pattern, fence: grant.fence };
 }

@@ -2,7 +2,8 @@ import type { Grant, LockBackend, RenewOutcome } from '../backends/lock-backend.
 import { Chain } from './chain.js';
 import type { Clock, Timer } from './clock.js';
 import type { LossReason } from './errors.js';
-import { deadlineOf, type Hold } from './hold.js';
+import type { LockEvent } from './events.js';
+import { deadlineOf, subjectOf, type Hold } from './hold.js';
 import type { Calls } from './outcome.js';
 
 /** No renewal is repeated faster than this, however tiny the ttl. */
@@ -12,6 +13,11 @@ const SHORTEST_PAUSE_MS = 10;
  * machine it fires as much too late as that had lasted.
  */
 const STUCK_MS = 1_000;
+/** A renewal that is later than that, and than this part of its ttl, is told: something blocks the event loop. */
+const LATE_MS = 50;
+const LATE_PART_OF_TTL = 0.1;
+/** Whoever holds a lock for so many times its ttl may have forgotten it. */
+const LONG_TTLS = 20;
 
 /**
  * Keeps the leases of one service alive: one timer, everything that is due in one batch, never two renewals
@@ -30,6 +36,7 @@ export class Keeper {
     private readonly calls: Calls,
     private readonly callTimeoutMs: number,
     private readonly onLost: (hold: Hold, reason: LossReason) => void,
+    private readonly tell: (event: LockEvent) => void,
   ) {}
 
   get size(): number {
@@ -113,6 +120,7 @@ export class Keeper {
   }
 
   private tick(): void {
+    const dueAtMs = this.timerAtMs;
     this.disarm();
     const nowMs = this.clock.now();
     const batch: Hold[] = [];
@@ -129,8 +137,20 @@ export class Keeper {
       }
     }
     if (batch.length > 0) void this.renew(batch);
+    for (const hold of batch) this.tellOfTrouble(hold, nowMs, nowMs - dueAtMs);
     for (const hold of batch) nextMs = Math.min(nextMs, hold.dueAtMs);
     if (nextMs < Infinity) this.wakeBy(Math.max(nextMs, nowMs + 1));
+  }
+
+  /** @param lagMs by how much the timer was late */
+  private tellOfTrouble(hold: Hold, nowMs: number, lagMs: number): void {
+    const { ttlMs } = hold.grant.claim;
+    if (lagMs > LATE_MS && lagMs > ttlMs * LATE_PART_OF_TTL)
+      this.tell({ type: 'renewed-late', ...subjectOf(hold), lagMs, ttlMs });
+    const heldMs = nowMs - hold.grant.sentAtMs;
+    if (heldMs < ttlMs * LONG_TTLS || hold.isKnownToLast) return;
+    hold.isKnownToLast = true;
+    this.tell({ type: 'held-long', ...subjectOf(hold), heldMs, ttlMs });
   }
 
   private renew(

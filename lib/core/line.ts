@@ -7,6 +7,8 @@ import type { Failure } from './outcome.js';
  * granted at once: one round trip for the whole hand-off, and no busy answer in between.
  */
 const FOLLOW_UP_MS = 1;
+/** So many callers of one process behind each other may be more than ever get their turn. */
+const FIRST_CROWD = 1_000;
 
 /** One who stands in a line, as the line sees it. */
 export interface LineMember {
@@ -33,6 +35,9 @@ const NO_NEWS: News = { busy: undefined, failure: undefined };
  * a Map that gains and loses its only entry for each lock would be made anew all the time.
  */
 export class Lines {
+  /** @param onCrowd told of a key that ever more callers wait for, at each doubling */
+  constructor(readonly onCrowd: (key: string, waiting: number) => void) {}
+
   private readonly byKey = new Map<string, Line>();
   private lastIdle: Line | undefined;
 
@@ -72,6 +77,7 @@ export class Line {
   /** Everybody with a wish for this key, those beside the line too. */
   private present = 0;
   private held = 0;
+  private crowd = FIRST_CROWD;
   private lastNews = NO_NEWS;
 
   constructor(
@@ -114,6 +120,7 @@ export class Line {
   join(member: LineMember): boolean {
     if (this.head) {
       (this.followers ??= new Set()).add(member);
+      if (this.followers.size >= this.crowd) this.tellOfCrowd();
       return false;
     }
     this.head = member;
@@ -141,6 +148,11 @@ export class Line {
     this.restIfIdle();
   }
 
+  private tellOfCrowd(): void {
+    this.crowd *= 2;
+    this.lines.onCrowd(this.key, this.size);
+  }
+
   private moveUp(news: News): void {
     this.lastNews = this.held > 0 ? NO_NEWS : news;
     this.head = undefined;
@@ -157,6 +169,7 @@ export class Line {
   private restIfIdle(): void {
     if (!this.isIdle) return;
     this.lastNews = NO_NEWS;
+    this.crowd = FIRST_CROWD;
     this.lines.fellIdle(this);
   }
 }

@@ -1,6 +1,7 @@
 import type { Observable } from 'rxjs';
 import type { BackendContext, LockBackend, LockSnapshot, RenewOutcome } from '../backends/lock-backend.js';
 import { forgetAbort, onceAborted } from './abort.js';
+import type { Census } from './census.js';
 import { Acquirer } from './acquirer.js';
 import { currentScope, runInScope, type Scope } from './context.js';
 import { LockConfigurationError, LockError, LockLostError, LockUnavailableError } from './errors.js';
@@ -43,11 +44,14 @@ export class Locks {
   constructor(
     protected readonly backend: LockBackend,
     settings: LockSettings = {},
+    name?: string,
   ) {
     this.settings = settingsOf(settings);
     this.events$ = this.events.stream;
     this.usualTerms = termsOf(undefined, this.settings);
     this.acquirer = new Acquirer(backend, this.settings, this.events, this);
+    const { prefix, identity } = this.settings;
+    this.events.origin = { name, prefix, identity, backend: backend.traits.name };
     const nodes = new NodeWatch(this.events);
     this.healthChecks = new Health({
       clock: this.settings.clock,
@@ -61,6 +65,11 @@ export class Locks {
   /** How many locks this process holds, how many of its callers wait, how many clean-ups are owed. */
   get gauges(): { readonly held: number; readonly waiting: number; readonly owed: number } {
     return this.acquirer.gauges;
+  }
+
+  /** What `gauges` counts, by mode and pattern; whatever is neither held nor waited for is left out. */
+  get census(): readonly Census[] {
+    return this.acquirer.census;
   }
 
   /**
@@ -345,7 +354,13 @@ export class Locks {
   /** By a key of our own. One that a probe before it left behind is proof enough that the server grants locks. */
   private async tryLock(): Promise<void> {
     const { identity } = this.settings;
-    const terms: Terms = { ...this.usualTerms, ttlMs: PROBE_TTL_MS, waitMs: 0, reentrant: false };
+    const terms: Terms = {
+      ...this.usualTerms,
+      ttlMs: PROBE_TTL_MS,
+      waitMs: 0,
+      reentrant: false,
+      pattern: 'health',
+    };
     const result = await this.obtain(`health:${identity}`, terms);
     if (result instanceof HeldLease) await result.release();
     else if (result.verdict.kind !== 'busy') throw errorOf(result);

@@ -7,6 +7,7 @@ const TTL: DurationLimits = { minMs: 20, maxMs: DAY_MS };
 const WAIT: DurationLimits = { minMs: 0, maxMs: 30 * DAY_MS, endless: true };
 const MIN_HOLD: DurationLimits = { minMs: 0, maxMs: DAY_MS };
 const MOST_PERMITS = 1_000_000;
+export const LONGEST_PATTERN = 200;
 
 /** The options of an acquisition. */
 export interface LockOptions {
@@ -40,6 +41,11 @@ export interface LockOptions {
    * instead of waiting for itself. Default true.
    */
   readonly reentrant?: boolean;
+  /**
+   * What the keys of this call have in common, like `'seat:<id>'`: the label of its metrics and spans, so there should
+   * be few of them. Default: the template of `@Locked` and of the interceptor, else none.
+   */
+  readonly pattern?: string;
 }
 
 /** The options of `using`, `wrap` and `@Locked`. */
@@ -63,6 +69,9 @@ export interface Terms {
   readonly minHoldMs: number;
   readonly reentrant: boolean;
   readonly onLost: 'report' | 'throw';
+  readonly pattern: string | undefined;
+  /** True when it is meant to be held for long: a leadership. */
+  readonly lasting?: boolean;
   /** What the owner begins with instead of the identity of the service; at most 93 characters of the seam's. */
   readonly identity?: string;
 }
@@ -82,6 +91,7 @@ const NAMES: ReadonlySet<string> = new Set([
   'renew',
   'minHold',
   'reentrant',
+  'pattern',
   'onLost',
 ]);
 
@@ -104,6 +114,7 @@ export function termsOf(options: GuardOptions | undefined, defaults: TermDefault
     renew: flag('renew', given.renew, true),
     minHoldMs,
     reentrant: flag('reentrant', given.reentrant, true),
+    pattern: checkPattern(given.pattern),
     onLost: oneOf('onLost', given.onLost, ['report', 'throw']),
   };
 }
@@ -171,4 +182,15 @@ function oneOf<T extends string>(option: string, value: unknown, choices: readon
 function checkSignal(signal: unknown): AbortSignal | undefined {
   if (signal === undefined || signal instanceof AbortSignal) return signal;
   throw new LockConfigurationError(`signal is ${show(signal)}; give an AbortSignal.`);
+}
+
+function checkPattern(pattern: unknown): string | undefined {
+  if (
+    pattern === undefined ||
+    (typeof pattern === 'string' && pattern.length > 0 && pattern.length <= LONGEST_PATTERN)
+  )
+    return pattern;
+  throw new LockConfigurationError(
+    `pattern is ${show(pattern)}; give a text of 1 to ${LONGEST_PATTERN} characters, like 'seat:<id>'.`,
+  );
 }

@@ -3,7 +3,7 @@ import type { Clock } from './clock.js';
 import type { Debts } from './debts.js';
 import { LockUnavailableError } from './errors.js';
 import type { LockEvents } from './events.js';
-import type { Hold } from './hold.js';
+import { subjectOf, type Hold } from './hold.js';
 import type { Keeper } from './keeper.js';
 import type { Call, Calls, Failure, Outcome } from './outcome.js';
 
@@ -129,10 +129,10 @@ export class Releaser {
 
   private settle({ hold, done }: GivingBack, release: Release): void {
     if (hold.uncertain) this.oweAbandon(hold);
-    if (this.events.observed && hold.state === 'released' && !(release instanceof Error)) {
-      const { fence, sentAtMs } = hold.grant;
-      const heldMs = this.clock.now() - sentAtMs;
-      this.events.emit({ type: 'released', key: hold.name, fence, heldMs, wasHeld: release });
+    if (this.events.observed && hold.state === 'released') {
+      const heldMs = this.clock.now() - hold.grant.sentAtMs;
+      const wasHeld = release instanceof Error ? undefined : release;
+      this.events.emit({ type: 'released', ...subjectOf(hold), heldMs, wasHeld });
     }
     if (--this.pending === 0) this.onSettled?.();
     done(release);

@@ -53,7 +53,7 @@ export function Locked<A extends readonly unknown[] = []>(
   return (target, property, descriptor) => {
     const site = siteOf(target, property);
     const method = guardedMethod(DECORATOR, target, descriptor, site);
-    const { options: lock, onBusy, locks, atMostMs } = splitOptions(site, options);
+    const { options: lock, onBusy, locks, atMostMs } = splitOptions(site, options, key);
     const make = methodKeys(key as KeySource, method, target, property, site);
     const observable = Reflect.getMetadata('design:returntype', target, property) === Observable;
     requestLocks(target, locks);

@@ -107,7 +107,8 @@ export class Candidate {
   }
 
   private win(): Promise<HeldLease> {
-    const options = { ttl: this.election.ttlMs, wait: Infinity, signal: this.retiring.signal };
+    const pattern = leaderKey(this.group);
+    const options = { ttl: this.election.ttlMs, wait: Infinity, signal: this.retiring.signal, pattern };
     return this.host.contest(leaderKey(this.group), options, this.name);
   }
 

@@ -22,6 +22,11 @@ export interface GroupHost extends ElectionHost {
   inspect(key: string): Promise<LockSnapshot | null>;
   /** Something to act on, in a sentence. Never throws. */
   warn(message: string): void;
+  announce(event: {
+    readonly type: 'elected' | 'deposed';
+    readonly group: string;
+    readonly term: bigint;
+  }): void;
 }
 
 /** One group as one replica sees it: its own candidacy if it stands for election, who leads, and who is told. */
@@ -76,11 +81,13 @@ export class Group implements Voters {
 
   async elected(term: Term): Promise<void> {
     this.watch.learn(this.describe(term));
+    this.host.announce({ type: 'elected', group: this.name, term: term.term });
     for (const tell of this.hopeful) tell(term);
     await this.tell('elected', term);
   }
 
   async deposed(leadership: Leadership): Promise<void> {
+    this.host.announce({ type: 'deposed', group: this.name, term: leadership.term });
     await this.tell('deposed', leadership);
   }
 

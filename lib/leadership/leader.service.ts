@@ -64,6 +64,7 @@ export class LeaderService implements OnApplicationBootstrap, OnModuleDestroy {
       within: (lease, body) => locks.within(lease, body),
       inspect: (key) => locks.inspect(key),
       warn: (message) => this.logger.warn(message),
+      announce: (event) => locks.announce(event),
     };
     for (const group of this.plan.groups) this.join(group);
   }

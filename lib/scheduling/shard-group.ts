@@ -85,7 +85,12 @@ export class ShardGroup {
     if (!this.membership?.held) {
       await this.membership?.[Symbol.asyncDispose]();
       this.membership = undefined;
-      this.membership = await this.host.contest(key, { mode: 'shared', ttl: ttlMs, wait: 0 });
+      this.membership = await this.host.contest(key, {
+        mode: 'shared',
+        ttl: ttlMs,
+        wait: 0,
+        pattern: key,
+      });
     }
     const { fence } = this.membership;
     const holders = (await this.host.inspect(key))?.holders ?? [];
@@ -108,7 +113,8 @@ export class ShardGroup {
   private async tryToTake(index: number): Promise<void> {
     const { group, shards, ttlMs } = this.settings;
     try {
-      const lease = await this.host.contest(shardKey(group, index), { ttl: ttlMs, wait: 0 });
+      const options = { ttl: ttlMs, wait: 0, pattern: `shard:${group}:<index>` };
+      const lease = await this.host.contest(shardKey(group, index), options);
       this.shards.set(index, new OwnedShard(index, shards, group, lease));
     } catch (error) {
       if (!(error instanceof LockTimeoutError)) throw error;

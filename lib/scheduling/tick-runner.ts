@@ -81,7 +81,7 @@ export class TickRunner {
     for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs *= 2) {
       try {
         return await this.inTime(
-          await this.host.contest(key, { wait: 0, ttl: settings.ttlMs }),
+          await this.host.contest(key, { wait: 0, ttl: settings.ttlMs, pattern: `tick:${settings.job}` }),
           call,
           tickMs,
         );

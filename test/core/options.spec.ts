@@ -7,7 +7,8 @@ import type { LockSettings } from '../../lib/core/settings.js';
 import { faulty } from '../../lib/testing/faulty-backend.js';
 import { changed, setUp } from '../support/rig.js';
 
-const THERE_ARE = 'there are ttl, wait, signal, mode, permits, take, renew, minHold, reentrant, onLost.';
+const THERE_ARE =
+  'there are ttl, wait, signal, mode, permits, take, renew, minHold, reentrant, pattern, onLost.';
 
 const WRONG_OPTIONS: [unknown, string][] = [
   [{ ttl: -1 }, 'ttl is -1; it must be between 20 ms and 86400000 ms.'],

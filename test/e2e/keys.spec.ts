@@ -291,7 +291,7 @@ describe('the definition of a class is refused', () => {
     [
       'a',
       { wiat: 1 },
-      'The lock on Seats.sell is set up wrongly: There is no option "wiat"; there are ttl, wait, signal, mode, permits, take, renew, minHold, reentrant, onLost.',
+      'The lock on Seats.sell is set up wrongly: There is no option "wiat"; there are ttl, wait, signal, mode, permits, take, renew, minHold, reentrant, pattern, onLost.',
     ],
     [
       'a',
