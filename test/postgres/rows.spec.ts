@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { postgres } from '../../lib/backends/postgres/index.js';
 import { Locks } from '../../lib/core/locks.js';
 import { PostgresTrial } from '../support/postgres-trial.js';
@@ -132,7 +133,7 @@ describe('the rows that locks in PostgreSQL are', () => {
     for (const locks of services) await locks.start();
     statements = 0;
     const turns = Array.from({ length: 100 }, (_, n) =>
-      services[n % 4]!.using('k', { wait: '20s' }, () => new Promise((resolve) => setTimeout(resolve, 2))),
+      services[n % 4]!.using('k', { wait: '20s' }, () => sleep(2)),
     );
     await Promise.all(turns);
     expect(statements).toBeGreaterThan(100);
