@@ -111,12 +111,12 @@ await script(async () => {
     const packages = [`@nestjs/common@${nest}`, `@nestjs/core@${nest}`, 'reflect-metadata@0.2', 'rxjs@7'];
 
     await install(project, [tarball, ...packages]);
-    console.log(`Nest ${nest} without ioredis`);
+    console.log(`Nest ${nest} without clients`);
     await probe(project, []);
 
-    await install(project, [`ioredis@${ioredis}`]);
-    console.log(`Nest ${nest} with ioredis ${ioredis}`);
-    await probe(project, ['--with-ioredis']);
+    await install(project, [`ioredis@${ioredis}`, 'pg@8']);
+    console.log(`Nest ${nest} with ioredis ${ioredis} and pg 8`);
+    await probe(project, ['--with-clients']);
     await compile(project, nest);
   }
 });

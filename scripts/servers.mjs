@@ -3,7 +3,7 @@
  * this finds the programs, and installs them where that is possible without asking anybody.
  */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -11,12 +11,20 @@ const USUAL_FOLDERS = [
   '/usr/bin',
   '/usr/local/bin',
   '/opt/homebrew/bin',
+  '/usr/sbin',
   '/usr/local/sbin',
   '/opt/redis/bin',
 ];
 const ADVICE =
   'The tests need redis-server 6.2 or newer. Install it (Debian, Ubuntu: apt-get install redis-server; macOS: ' +
   'brew install redis), or give its path in INTERLOCK_REDIS_SERVER.';
+
+/** Where Debian and others keep each version of PostgreSQL. */
+const POSTGRES_VERSIONS = '/usr/lib/postgresql';
+const POSTGRES_ADVICE =
+  'The tests need PostgreSQL 12 or newer. Install it (Debian, Ubuntu: apt-get install postgresql; macOS: brew install ' +
+  'postgresql), or give the folder of `initdb` in INTERLOCK_POSTGRES.';
+const PGBOUNCER_ADVICE = 'The tests need pgbouncer. Install it (Debian, Ubuntu: apt-get install pgbouncer).';
 
 /** A file with this name keeps Debian's packages from starting their service when they are installed. */
 const POLICY = '/usr/sbin/policy-rc.d';
@@ -31,6 +39,10 @@ function isProgram(file) {
   }
 }
 
+function searched() {
+  return [...(process.env['PATH'] ?? '').split(delimiter), ...USUAL_FOLDERS];
+}
+
 /**
  * Where redis-server is; undefined when it is nowhere.
  * @returns {string | undefined}
@@ -42,14 +54,42 @@ export function findRedisServer() {
       throw new Error(`INTERLOCK_REDIS_SERVER is ${given}, which is no program. ${ADVICE}`);
     return given;
   }
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...USUAL_FOLDERS];
-  return folders.map((folder) => join(folder, 'redis-server')).find(isProgram);
+  return searched()
+    .map((folder) => join(folder, 'redis-server'))
+    .find(isProgram);
+}
+
+/**
+ * The folder with the programs of the newest PostgreSQL; undefined when there is none.
+ * @returns {string | undefined}
+ */
+export function findPostgres() {
+  const given = process.env['INTERLOCK_POSTGRES'];
+  if (given) {
+    if (!isProgram(join(given, 'initdb')))
+      throw new Error(`INTERLOCK_POSTGRES is ${given}, where there is no initdb. ${POSTGRES_ADVICE}`);
+    return given;
+  }
+  const versions = existsSync(POSTGRES_VERSIONS) ? readdirSync(POSTGRES_VERSIONS) : [];
+  const folders = versions
+    .sort((a, b) => Number(b) - Number(a))
+    .map((version) => join(POSTGRES_VERSIONS, version, 'bin'));
+  return [...folders, ...searched()].find((folder) => isProgram(join(folder, 'initdb')));
+}
+
+/**
+ * Where pgbouncer is; undefined when it is nowhere.
+ * @returns {string | undefined}
+ */
+export function findPgbouncer() {
+  return searched()
+    .map((folder) => join(folder, 'pgbouncer'))
+    .find(isProgram);
 }
 
 /** Some tests set the clock of a server, by a piece of C that they compile. */
 function hasCompiler() {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...USUAL_FOLDERS];
-  return folders.some((folder) =>
+  return searched().some((folder) =>
     ['cc', 'gcc', 'clang', 'tcc'].some((compiler) => isProgram(join(folder, compiler))),
   );
 }
@@ -58,7 +98,10 @@ function hasCompiler() {
 function aptGet(...args) {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
   const { status, stderr } = spawnSync('apt-get', ['-q', '-y', ...args], { env, encoding: 'utf8' });
-  if (status !== 0) throw new Error(`apt-get ${args.join(' ')} failed: ${stderr.trim()}\n${ADVICE}`);
+  if (status !== 0)
+    throw new Error(
+      `apt-get ${args.join(' ')} failed: ${stderr.trim()}\nInstall redis-server, postgresql and pgbouncer.`,
+    );
 }
 
 /** Leaves no service running, and the machine's own policy as it was. */
@@ -67,7 +110,8 @@ function installForDebian() {
   if (isOurs) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {
     aptGet('update');
-    aptGet('install', '--no-install-recommends', 'redis-server', 'gcc', 'libc6-dev');
+    const packages = ['redis-server', 'postgresql', 'pgbouncer', 'gcc', 'libc6-dev'];
+    aptGet('install', '--no-install-recommends', ...packages);
   } finally {
     if (isOurs) rmSync(POLICY, { force: true });
   }
@@ -78,13 +122,15 @@ function installForDebian() {
  * @returns {Promise<void>}
  */
 export async function ensureServers() {
-  if (findRedisServer() && hasCompiler()) return;
+  if (findRedisServer() && findPostgres() && findPgbouncer() && hasCompiler()) return;
   const mayInstall = process.getuid?.() === 0 && ['/usr/bin/apt-get', '/bin/apt-get'].some(isProgram);
   if (mayInstall) installForDebian();
   if (!findRedisServer()) throw new Error(ADVICE);
+  if (!findPostgres()) throw new Error(POSTGRES_ADVICE);
+  if (!findPgbouncer()) throw new Error(PGBOUNCER_ADVICE);
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   await ensureServers();
-  console.log(findRedisServer());
+  console.log([findRedisServer(), findPostgres(), findPgbouncer()].join('\n'));
 }

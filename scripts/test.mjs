@@ -11,7 +11,7 @@ import { root } from './run.mjs';
 import { ensureServers } from './servers.mjs';
 
 /** They need both cores for themselves. */
-const ALONE = 'test/(bench|sample|leadership/processes|redis/failover-)';
+const ALONE = 'test/(bench|sample|faults/matrix|leadership/processes|redis/failover-)';
 /** One worker, and a process of its own: Jest ends that even when a test left something running. */
 const ONE_WORKER = ['--maxWorkers=1', '--workerIdleMemoryLimit=4GB'];
 

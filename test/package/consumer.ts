@@ -1,6 +1,7 @@
 // Compiled by scripts/pack-smoke.mjs under every module resolution that a user may have; never run.
 import { Injectable, Module } from '@nestjs/common';
 import { LockModule, LockService, Locked } from 'nestjs-interlock';
+import { migration, postgres, type PostgresPool } from 'nestjs-interlock/postgres';
 import { redis } from 'nestjs-interlock/redis';
 import * as testing from 'nestjs-interlock/testing';
 
@@ -28,5 +29,12 @@ export class Seats {
   providers: [Seats],
 })
 export class AppModule {}
+
+export const elsewhere = [
+  LockModule.forRoot({ name: 'url', backend: postgres('postgres://localhost/shop', { schema: 'locks' }) }),
+  (pool: PostgresPool) => LockModule.forRoot({ name: 'pool', backend: postgres(pool) }),
+];
+
+export const sql: string = migration({ schema: 'locks' });
 
 export const names: readonly string[] = Object.keys(testing);

@@ -3,8 +3,9 @@
 require('reflect-metadata');
 const { NestFactory } = require('@nestjs/core');
 const entry = require('nestjs-interlock');
+const postgres = require('nestjs-interlock/postgres');
 const redis = require('nestjs-interlock/redis');
 const testing = require('nestjs-interlock/testing');
 const { probe } = require('./probe.cjs');
 
-void probe({ NestFactory, entry, redis, testing });
+void probe({ NestFactory, entry, postgres, redis, testing });

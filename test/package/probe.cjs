@@ -6,10 +6,11 @@ const assert = require('node:assert/strict');
  * @param {object} modules
  * @param {typeof import('@nestjs/core').NestFactory} modules.NestFactory
  * @param {typeof import('nestjs-interlock')} modules.entry
+ * @param {typeof import('nestjs-interlock/postgres')} modules.postgres
  * @param {typeof import('nestjs-interlock/redis')} modules.redis
  * @param {typeof import('nestjs-interlock/testing')} modules.testing
  */
-exports.probe = async function probe({ NestFactory, entry, redis, testing }) {
+exports.probe = async function probe({ NestFactory, entry, postgres, redis, testing }) {
   assert.ok(Object.keys(testing).length > 0, 'the entry point for tests exports something');
 
   /** @param {Parameters<typeof entry.LockModule.forRoot>} options */
@@ -25,12 +26,18 @@ exports.probe = async function probe({ NestFactory, entry, redis, testing }) {
   await app.close();
 
   // Nothing listens there: with the client installed this is a server that cannot be reached, without it a sentence.
-  const installed = process.argv.includes('--with-ioredis');
-  const problem = await (async () => boot({ backend: redis.redis('redis://127.0.0.1:1') }))().then(
-    () => assert.fail('an application without its lock server must not start'),
-    (error) => error,
-  );
-  const message = String(problem.message);
-  assert.equal(/npm install.*ioredis/.test(message), !installed, message);
-  console.log(message);
+  const installed = process.argv.includes('--with-clients');
+  const backends = {
+    ioredis: () => redis.redis('redis://127.0.0.1:1'),
+    pg: () => postgres.postgres('postgres://127.0.0.1:1/none'),
+  };
+  for (const [client, backend] of Object.entries(backends)) {
+    const problem = await (async () => boot({ backend: backend() }))().then(
+      () => assert.fail('an application without its lock server must not start'),
+      (error) => error,
+    );
+    const message = String(problem.message);
+    assert.equal(new RegExp(`npm install.*${client}`).test(message), !installed, message);
+    console.log(message);
+  }
 };

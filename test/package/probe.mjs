@@ -2,8 +2,9 @@
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
 import * as entry from 'nestjs-interlock';
+import * as postgres from 'nestjs-interlock/postgres';
 import * as redis from 'nestjs-interlock/redis';
 import * as testing from 'nestjs-interlock/testing';
 import { probe } from './probe.cjs';
 
-await probe({ NestFactory, entry, redis, testing });
+await probe({ NestFactory, entry, postgres, redis, testing });

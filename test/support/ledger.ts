@@ -8,10 +8,15 @@ import {
 } from '../../lib/backends/lock-backend.js';
 import type { Clock } from '../../lib/core/clock.js';
 
-interface Proof {
-  /** When the last successful request was sent. */
-  sentAtMs: number;
-  ttlMs: number;
+/** That a server granted or renewed a lock. */
+export interface Proof {
+  /** With the prefix. */
+  readonly key: string;
+  readonly fence: bigint;
+  /** Of the request, and of its answer. */
+  readonly sentAtMs: number;
+  readonly heardAtMs: number;
+  readonly ttlMs: number;
 }
 
 /**
@@ -21,7 +26,11 @@ interface Proof {
 export class Ledger {
   private readonly proofs = new Map<string, Proof>();
 
-  constructor(private readonly clock: Clock) {}
+  /** @param told of each proof */
+  constructor(
+    private readonly clock: Pick<Clock, 'now'>,
+    private readonly told: (proof: Proof) => void = () => undefined,
+  ) {}
 
   /** To be put between a service and its backend. */
   over = (inner: LockBackend): LockBackend => {
@@ -53,7 +62,7 @@ export class Ledger {
         retry: () => this.ask(claim, () => answer.retry()),
       };
     }
-    this.proofs.set(`${claim.key}#${answer.fence}`, { sentAtMs, ttlMs: claim.ttlMs });
+    this.note(claim, answer.fence, sentAtMs);
     return answer;
   }
 
@@ -65,8 +74,14 @@ export class Ledger {
     const outcomes = await send();
     grants.forEach(({ claim, fence }, at) => {
       if (outcomes[at] !== 'renewed') return;
-      this.proofs.set(`${claim.key}#${fence}`, { sentAtMs, ttlMs: claim.ttlMs });
+      this.note(claim, fence, sentAtMs);
     });
     return outcomes;
+  }
+
+  private note({ key, ttlMs }: Claim, fence: bigint, sentAtMs: number): void {
+    const proof = { key, fence, sentAtMs, heardAtMs: this.clock.now(), ttlMs };
+    this.proofs.set(`${key}#${fence}`, proof);
+    this.told(proof);
   }
 }

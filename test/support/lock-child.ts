@@ -8,6 +8,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LockBackend } from '../../lib/backends/lock-backend.js';
+import { postgres } from '../../lib/backends/postgres/index.js';
 import { redis } from '../../lib/backends/redis/index.js';
 import { Locks } from '../../lib/core/locks.js';
 
@@ -18,7 +19,11 @@ export interface Turn {
   readonly leftNs: string;
 }
 
-const BACKENDS: Readonly<Record<string, (target: string) => LockBackend>> = { redis: (url) => redis(url) };
+const BACKENDS: Readonly<Record<string, (target: string) => LockBackend>> = {
+  postgres: (url) => postgres(url),
+  'postgres-1': (url) => postgres(url, { max: 1 }),
+  redis: (url) => redis(url),
+};
 
 const [kind = '', target = '', prefix = '', verb = '', key = '', number = ''] = process.argv.slice(2);
 const make = BACKENDS[kind];

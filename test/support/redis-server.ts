@@ -30,8 +30,15 @@ export interface RedisServerPlan {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
+/**
+ * Below the range from which systems take the ports of outgoing connections, so that it stays free while a server that
+ * was killed is to come back to it.
+ */
 async function freePort(): Promise<number> {
-  return listenOn(0);
+  for (;;) {
+    const free = await listenOn(10_000 + Math.floor(Math.random() * 10_000)).catch(() => undefined);
+    if (free !== undefined) return free;
+  }
 }
 
 /**
@@ -59,7 +66,8 @@ async function listenOn(port: number): Promise<number> {
 /** A real redis-server on a free port and in a scratch folder. */
 export class RedisServer implements AsyncDisposable {
   private guard: ChildProcess | undefined;
-  private processId = 0;
+  /** Of the server that runs now. */
+  processId = 0;
 
   private constructor(
     readonly port: number,

@@ -32,9 +32,14 @@ export function wordsOf(frame: Buffer): string[] {
   return words;
 }
 
-/** Whether it is a message, which answers no request. */
+/** Whether it answers no request: a message, or that one listens. */
 export function isPush(frame: Buffer): boolean {
   return frame[0] === '>'.charCodeAt(0);
+}
+
+/** Whether it is what somebody published. */
+export function isMessage(frame: Buffer): boolean {
+  return isPush(frame) && /^s?message$/.test(wordsOf(frame)[0] ?? '');
 }
 
 /** Where the frame that begins at `start` ends; 0 when it is not complete yet. */

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createConnection, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { isPush, RespFrames, wordsOf } from './resp.js';
+import { isMessage, isPush, RespFrames, wordsOf } from './resp.js';
 
 /** Which commands are meant, by their words: `(words) => words[0] === 'evalsha'`. */
 export type CommandFilter = (words: readonly string[]) => boolean;
@@ -35,6 +35,8 @@ export class Wire implements AsyncDisposable {
   jitterMs = 0;
   /** The largest piece that is delivered at once. */
   sliceBytes = Infinity;
+  /** Messages do not arrive any more, though replies do; with RESP3, where they can be told apart. */
+  deaf = false;
   /** @internal */
   readonly traps = new Set<Trap>();
   private readonly lines = new Set<Line>();
@@ -205,6 +207,7 @@ class Line {
   private onReply(chunk: Buffer): void {
     if (!this.follows) return this.replies.send(chunk);
     for (const frame of this.answered.push(chunk)) {
+      if (this.wire.deaf && isMessage(frame)) continue;
       const trap = isPush(frame) ? undefined : this.fates.shift();
       trap?.spring(this);
       if (trap?.fate === 'lose') return this.cut();

@@ -1,0 +1,250 @@
+import { BackendError } from '../backend-error.js';
+import { BackendUsers } from '../backend-users.js';
+import { HandOff } from '../hand-off.js';
+import type {
+  BackendContext,
+  BackendTraits,
+  Claim,
+  Grant,
+  LockBackend,
+  LockSnapshot,
+  NodeHealth,
+  Place,
+  RenewOutcome,
+} from '../lock-backend.js';
+import { WaitingPlace } from '../waiting-place.js';
+import { keyOf, letterOf, readClaim, readSnapshot } from './sql-reply.js';
+import type { OpenSqlSession, SqlSession, SqlValue } from './sql-session.js';
+import { Sweeper } from './sweeper.js';
+
+/** So many leases or places are kept in one statement. */
+const BATCH = 1_000;
+/** A claim that arrives after it was abandoned is refused for so long. */
+const ABANDONED_MS = 60_000;
+const PAGE = 250;
+const HEALTH_LIMIT_MS = 1_000;
+/** Above every character that a key may have. */
+const LAST = '\x7f';
+/** Whoever awaits it goes on when all that is being done now has been done. */
+const END_OF_TURN = Promise.resolve();
+
+const RENEWALS = new Map<string, RenewOutcome>([
+  ['0', 'gone'],
+  ['1', 'renewed'],
+]);
+
+/** What distinguishes one database from another, for the core. */
+export interface SqlTraits extends Pick<BackendTraits, 'name' | 'wakeUp' | 'pollMs'> {
+  readonly lockDelayMs: number;
+}
+
+/** Locks in the tables of a database. Each verb is one statement, so one atomic step. */
+export class SqlBackend implements LockBackend {
+  readonly traits: BackendTraits & SqlTraits;
+  private readonly users: BackendUsers;
+  private opening: Promise<SqlSession> | undefined;
+  private session: SqlSession | undefined;
+  private sweeper: Sweeper | undefined;
+  private handOff: HandOff | undefined;
+
+  constructor(
+    traits: SqlTraits,
+    private readonly open: OpenSqlSession,
+  ) {
+    const modes = ['exclusive', 'shared', 'permits'] as const;
+    this.traits = { ...traits, modes, fence: 'strict', remote: true };
+    this.users = new BackendUsers(traits.name);
+  }
+
+  async start(context: BackendContext): Promise<void> {
+    this.users.add(context);
+    try {
+      this.opening ??= this.open(this.users.asOne(context));
+      this.session = await this.opening;
+      this.sweeper ??= new Sweeper(this.session);
+    } catch (error) {
+      this.opening = undefined;
+      this.users.leave();
+      throw error;
+    }
+  }
+
+  claim(claim: Claim): Promise<Grant | Place> {
+    return this.ask(claim);
+  }
+
+  async abandon({ key, owner }: Claim): Promise<void> {
+    this.opened.hints.forget(owner);
+    await this.step('abandon', key, [key, owner, ABANDONED_MS]);
+  }
+
+  async renew(grants: readonly Grant[]): Promise<readonly RenewOutcome[]> {
+    const keys = grants.map(({ claim }) => claim.key);
+    const owners = grants.map(({ claim }) => claim.owner);
+    const ttls = grants.map(({ claim }) => claim.ttlMs);
+    const answers = await this.inBatches('renew', keys, owners, ttls);
+    return grants.map((_, nth) => RENEWALS.get(answers[nth] ?? '') ?? 'unknown');
+  }
+
+  async stay(claims: readonly Claim[]): Promise<readonly boolean[]> {
+    const keys = claims.map(({ key }) => key);
+    const owners = claims.map(({ owner }) => owner);
+    const answers = await this.inBatches('stay', keys, owners);
+    return claims.map((_, nth) => answers[nth] !== '0');
+  }
+
+  release({ claim }: Grant, lingerMs = 0, followed = false): Promise<'released' | 'gone'> {
+    if (followed && claim.mode === 'exclusive' && lingerMs === 0) return this.releaseFollowed(claim);
+    return this.sendRelease(claim, lingerMs);
+  }
+
+  async inspect(key: string): Promise<LockSnapshot | null> {
+    const [row] = await this.step('list', key, [key, key, 1]);
+    return row === undefined ? null : readSnapshot(row);
+  }
+
+  async *list(prefix: string): AsyncGenerator<LockSnapshot> {
+    let from = prefix;
+    for (;;) {
+      const rows = await this.step('list', prefix, [from, prefix + LAST, PAGE]);
+      for (const row of rows) {
+        const snapshot = readSnapshot(row);
+        if (snapshot) yield snapshot;
+      }
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < PAGE) return;
+      // the next one that there can be
+      from = `${keyOf(last)}\x01`;
+    }
+  }
+
+  async evict(key: string): Promise<boolean> {
+    const [reply] = await this.step('evict', key, [key]);
+    return reply === '1';
+  }
+
+  async nodes(limitMs = HEALTH_LIMIT_MS): Promise<readonly NodeHealth[]> {
+    if (this.session) return this.session.health(limitMs);
+    const { name } = this.traits;
+    return [{ node: name, role: 'unknown', state: 'down', error: `The ${name} backend is not running.` }];
+  }
+
+  async stop(): Promise<void> {
+    if (!this.users.leave()) return;
+    void this.handOff?.send().catch(() => undefined);
+    const { session } = this;
+    this.opening = undefined;
+    this.session = undefined;
+    this.sweeper = undefined;
+    await session?.close();
+  }
+
+  /** @internal One step of a claim. */
+  async ask(claim: Claim, place?: WaitingPlace): Promise<Grant | Place> {
+    if (claim.mode === 'permits' && claim.take > claim.of) throw impossible(claim);
+    const { clock } = this.opened;
+    const { handOff } = this;
+    const sentAtMs = clock.now();
+    if (handOff?.isFor(claim)) return this.answer(claim, await this.passOn(handOff, claim), sentAtMs, place);
+    const [reply = ''] = await this.step('claim', claim.key, this.wishOf(claim));
+    return this.answer(claim, reply, sentAtMs, place);
+  }
+
+  /** @internal */
+  listen({ owner, queue }: Claim, wake: () => void): void {
+    if (queue) this.session?.hints.listen(owner, wake);
+  }
+
+  private answer(
+    claim: Claim,
+    reply: string,
+    sentAtMs: number,
+    place: WaitingPlace | undefined,
+  ): Grant | Place {
+    const read = readClaim(reply);
+    if (read === 'abandoned') throw abandoned(claim);
+    if ('busy' in read) {
+      if (!place) return new WaitingPlace(this, claim, read.busy);
+      place.busy = read.busy;
+      return place;
+    }
+    if (place) this.session?.hints.forget(claim.owner);
+    this.sweeper?.granted();
+    return { claim, fence: read.fence, sentAtMs };
+  }
+
+  private async sendRelease({ key, owner }: Claim, lingerMs = 0): Promise<'released' | 'gone'> {
+    const [reply] = await this.opened.step('release', key, [key, owner, lingerMs]);
+    return reply === '1' ? 'released' : 'gone';
+  }
+
+  private async releaseFollowed(claim: Claim): Promise<'released' | 'gone'> {
+    void this.handOff?.send();
+    const handOff = new HandOff(claim, () => this.sendRelease(claim));
+    this.handOff = handOff;
+    // the claim of the next caller here follows in the same turn
+    await END_OF_TURN;
+    if (this.handOff === handOff) this.handOff = undefined;
+    return handOff.send();
+  }
+
+  /** Release and claim in one step, on behalf of both; what the claim was answered. */
+  private async passOn(handOff: HandOff, claim: Claim): Promise<string> {
+    this.handOff = undefined;
+    const reply = this.opened.step('pass', claim.key, [handOff.owner, ...this.wishOf(claim)]);
+    handOff.pass(reply.then(([both]) => (both?.startsWith('1') ? 'released' : 'gone')));
+    const [both = ''] = await reply;
+    return both.slice(2);
+  }
+
+  /** As the statements take a claim. */
+  private wishOf(claim: Claim): SqlValue[] {
+    const { key, owner, take, of, ttlMs, queue } = claim;
+    const { lockDelayMs } = this.traits;
+    return [key, owner, letterOf(claim), take, of, ttlMs, lockDelayMs, queue, this.opened.channel];
+  }
+
+  /** One digit for each, in the order of the columns. */
+  private async inBatches(
+    verb: 'renew' | 'stay',
+    keys: readonly string[],
+    ...columns: readonly (readonly (string | number)[])[]
+  ): Promise<string> {
+    let answers = '';
+    for (let at = 0; at < keys.length; at += BATCH) {
+      const batch = [keys, ...columns].map((column) => column.slice(at, at + BATCH));
+      const what = keys.length === 1 ? (keys[0] ?? '') : `${keys.length} locks`;
+      const [reply = ''] = await this.step(verb, what, batch);
+      answers += reply;
+    }
+    return answers;
+  }
+
+  private step(
+    verb: Parameters<SqlSession['step']>[0],
+    what: string,
+    given: readonly SqlValue[],
+  ): Promise<readonly string[]> {
+    void this.handOff?.send().catch(() => undefined);
+    return this.opened.step(verb, what, given);
+  }
+
+  private get opened(): SqlSession {
+    if (this.session) return this.session;
+    throw new BackendError(
+      `The ${this.traits.name} backend is not running: start it before use, and stop it after.`,
+      'denied',
+    );
+  }
+}
+
+function abandoned({ key, owner }: Claim): BackendError {
+  return new BackendError(`The claim of ${owner} on "${key}" arrived after it had been abandoned.`, 'denied');
+}
+
+function impossible({ key, take, of }: Claim): BackendError {
+  return new BackendError(
+    `Nobody can take ${take} of ${of} permits of "${key}"; take at most ${of}.`,
+    'denied',
+  );
+}

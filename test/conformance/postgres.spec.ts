@@ -1,0 +1,33 @@
+import { afterAll, beforeAll, describe, it } from '@jest/globals';
+import { postgres } from 'nestjs-interlock/postgres';
+import { describeLockBackend } from 'nestjs-interlock/testing';
+import { PostgresServer } from '../support/postgres-server.js';
+import { sqlLeftovers } from '../support/sql-leftovers.js';
+
+let server: PostgresServer;
+
+beforeAll(async () => {
+  server = await PostgresServer.start();
+});
+
+afterAll(() => server.stop());
+
+describeLockBackend('postgres', {
+  runner: { describe, it },
+  traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue', stay: true },
+  create: () => postgres(server.url),
+  leftovers: () => sqlLeftovers((text) => server.query(text)),
+});
+
+describeLockBackend('postgres with a lockDelay', {
+  runner: { describe, it },
+  traits: {
+    modes: ['exclusive', 'shared', 'permits'],
+    fence: 'strict',
+    wakeUp: 'queue',
+    stay: true,
+    lockDelayMs: 500,
+  },
+  create: () => postgres(server.url, { lockDelay: 500, name: 'delayed' }),
+  leftovers: () => sqlLeftovers((text) => server.query(text), 'delayed'),
+});

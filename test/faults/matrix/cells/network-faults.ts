@@ -1,0 +1,146 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Actor } from '../actor.js';
+import { nowMs } from '../monotonic.js';
+import { within } from '../stage.js';
+import type { Play } from './play.js';
+
+const HERD = 50;
+const STORM = 500;
+/** For a lost connection to be back. */
+const RECONNECT_MS = 1_000;
+
+export const holderCutOff: Play = {
+  actors: 2,
+  async act(stage) {
+    const [holder, waiter] = stage.actors as [Actor, Actor];
+    const { lock, waiting } = await stage.scene(holder, waiter);
+    await holder.with('read', lock);
+    await sleep(stage.roll() * stage.ttlMs);
+    stage.healed();
+    holder.road.silence();
+    await stage.served(waiting, stage.ttlMs + 1_000);
+    if (await holder.with('commit', lock)) stage.blame('I1', 'a stale write was accepted');
+    holder.road.mend();
+    stage.healed();
+    await stage.recover(stage.ttlMs + 1_000);
+  },
+};
+
+export const replyLost: Play = {
+  actors: 2,
+  async act(stage) {
+    const [holder, waiter] = stage.actors as [Actor, Actor];
+    const { road } = holder;
+    const claim = road.loseReply('claim');
+    const lock = holder.acquire(stage.key(), { ttlMs: stage.ttlMs, waitMs: 5_000 });
+    await claim.arrived;
+    const lostAtMs = nowMs();
+    if (!(await lock.granted))
+      return stage.blame('I8', `a claim whose reply was lost: ${stage.whyNot(lock)}`);
+    stage.judge('I6', 'claim', nowMs() - lostAtMs, stage.ttlMs, stage.stolenMs([holder], lostAtMs));
+    const waiting = await stage.wait(waiter);
+    const renewal = road.loseReply('renew');
+    await renewal.arrived;
+    await sleep(stage.ttlMs);
+    if (!(await holder.with('check', lock))) stage.blame('I8', 'one lost reply of a renewal is a loss');
+    const release = road.loseReply('release');
+    const answer = holder.release(lock);
+    await release.arrived;
+    stage.healed();
+    // that it was not confirmed is the truth as well, where the connection took longer than a call may
+    if (![true, 'LockUnavailableError'].includes(await answer))
+      stage.blame('I8', `a release whose reply was lost: ${await answer}`);
+    await stage.served(waiting, stage.ttlMs);
+  },
+};
+
+export const connectionCut: Play = {
+  actors: 2,
+  async act(stage) {
+    const [holder, waiter] = stage.actors as [Actor, Actor];
+    const { lock, waiting } = await stage.scene(holder, waiter);
+    await sleep((stage.roll() * stage.ttlMs) / 3);
+    if (stage.run % 2 === 0) for (const { road } of [holder, waiter]) road.cut();
+    else await stage.world.servers.disconnectAll();
+    stage.healed();
+    await stage.recover(1_000);
+    if (!(await holder.with('check', lock))) stage.blame('I6', 'a cut connection is a loss');
+    if ((await holder.release(lock)) !== true) stage.blame('I6', 'it was not released after a cut');
+    await stage.served(waiting, 1_000, nowMs());
+  },
+};
+
+export const notificationsDead: Play = {
+  actors: 2,
+  async act(stage) {
+    const [holder, waiter] = stage.actors as [Actor, Actor];
+    stage.wakeUpMs = 1_000;
+    const { lock, waiting } = await stage.scene(holder, waiter);
+    waiter.road.deafen();
+    if (stage.run % 2 === 1) {
+      waiter.road.cut();
+      await sleep(stage.roll() * RECONNECT_MS);
+    }
+    await holder.release(lock);
+    stage.healed();
+    await stage.served(waiting, 1_000);
+    waiter.road.mend();
+  },
+};
+
+export const slowBytes: Play = {
+  actors: 3,
+  async act(stage) {
+    for (const { road } of stage.actors)
+      road.slow({
+        latencyMs: stage.roll() * 15,
+        jitterMs: stage.roll() * 15,
+        sliceBytes: 16 + Math.floor(stage.roll() * 64),
+      });
+    const untilMs = nowMs() + 1.5 * stage.ttlMs;
+    const work = async (actor: Actor): Promise<void> => {
+      while (nowMs() < untilMs)
+        await actor.acquire(stage.key(), { ttlMs: stage.ttlMs, waitMs: 5_000, turn: true }).granted;
+    };
+    // what a slow way makes of a wake-up is no fault of the locks
+    stage.wakeUpMs = Infinity;
+    await Promise.all(stage.actors.map(work));
+    for (const { road } of stage.actors) road.mend();
+  },
+};
+
+export const herdAndStorm: Play = {
+  actors: 4,
+  async act(stage) {
+    const { actors, world } = stage;
+    const [holder] = actors as [Actor];
+    const key = stage.key('herd');
+    const lock = await stage.hold(holder, key);
+    const asking = { ttlMs: 2 * stage.ttlMs, waitMs: 20_000, turn: true };
+    const herd = actors.flatMap((actor) => Array.from({ length: HERD }, () => actor.acquire(key, asking)));
+    await sleep(300);
+    const before = await world.servers.requests();
+    await holder.release(lock);
+    const served = await Promise.all(herd.map(({ granted }) => within(20_000, granted)));
+    const missing = served.filter((isServed) => !isServed).length;
+    if (missing > 0) stage.blame('I4', `${missing} of ${herd.length} were not served`);
+    const perHandOff = ((await world.servers.requests()) - before) / herd.length;
+    stage.note('calls a hand-off', perHandOff);
+    if (perHandOff > 2 * actors.length) stage.blame('I4', `${perHandOff} calls a hand-off`);
+
+    const names = Array.from({ length: STORM }, (_, n) => stage.key(`storm${n}`));
+    const leases = await Promise.all(
+      names.map(async (name) => {
+        const attempt = holder.acquire(name, { ttlMs: 3 * stage.ttlMs, waitMs: 5_000 });
+        if (!(await attempt.granted)) stage.blame('I6', stage.whyNot(attempt));
+        return attempt;
+      }),
+    );
+    holder.road.cut();
+    stage.healed();
+    await stage.recover(3_000, [holder]);
+    const kept = await Promise.all(leases.map((lease) => holder.release(lease)));
+    const lost = kept.filter((answer) => answer !== true).length;
+    if (lost > 0) stage.blame('I6', `${lost} of ${STORM} leases did not outlive a reconnection`);
+  },
+};
