@@ -95,11 +95,6 @@ export const MUTANTS: readonly Mutant[] = [
         find: 'if (this.hinted) return this.attempt();',
         replace: '',
       },
-      {
-        file: 'backends/redis/redis-hints.ts',
-        find: 'else this.remember(message);',
-        replace: '',
-      },
     ],
   },
   {
