@@ -92,6 +92,14 @@ export default {
       to: { path: [clients, clientBackends], reachable: true },
     },
     {
+      name: 'optional-peers-stay-in-their-folders',
+      comment:
+        'Whoever does not import nestjs-interlock/terminus or /opentelemetry has no need of those packages.',
+      severity: 'error',
+      from: { path: '^lib/(?!terminus/|opentelemetry/)', pathNot: spec },
+      to: { path: ['^lib/(terminus|opentelemetry)/', 'node_modules/(@nestjs/terminus|@opentelemetry)/'] },
+    },
+    {
       name: 'testing-reaches-no-client',
       comment: 'import "nestjs-interlock/testing" must work with no client installed.',
       severity: 'error',

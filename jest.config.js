@@ -17,6 +17,7 @@ const publicNames = {
   '^nestjs-interlock/postgres$': '<rootDir>/lib/backends/postgres/index.ts',
   '^nestjs-interlock/redis$': '<rootDir>/lib/backends/redis/index.ts',
   '^nestjs-interlock/terminus$': '<rootDir>/lib/terminus/index.ts',
+  '^nestjs-interlock/opentelemetry$': '<rootDir>/lib/opentelemetry/index.ts',
   '^nestjs-interlock/testing$': '<rootDir>/lib/testing/index.ts',
 };
 

@@ -23,7 +23,8 @@ export function lockParts(name: string | undefined, settings: InjectionToken): L
   const locks = lockServiceToken(name);
   const leaders = leaderServiceToken(name);
   const shards = shardServiceToken(name);
-  const inventory = Symbol.for(`${String(locks.description)}.inventory`);
+  // not what a lock service is called by: those of all names are found by it
+  const inventory = Symbol.for(`nestjs-interlock.inventory${name === undefined ? '' : `:${name}`}`);
   const providers: Provider[] = [
     {
       provide: leaders,

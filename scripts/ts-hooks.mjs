@@ -9,6 +9,7 @@ const entries = new Map([
   ['nestjs-interlock', new URL('lib/index.ts', root).href],
   ['nestjs-interlock/redis', new URL('lib/backends/redis/index.ts', root).href],
   ['nestjs-interlock/terminus', new URL('lib/terminus/index.ts', root).href],
+  ['nestjs-interlock/opentelemetry', new URL('lib/opentelemetry/index.ts', root).href],
   ['nestjs-interlock/testing', new URL('lib/testing/index.ts', root).href],
 ]);
 

@@ -56,6 +56,9 @@ export const BEHAVIOURS: ReadonlyMap<number, string> = new Map([
   [43, 'several keys come together or not at all'],
   [46, 'what too few replicas acknowledge does not count'],
   [47, 'fences rise, and a stale one is refused'],
+  // SQL
+  [48, 'tables are made once, their rows may be deleted, and no fence is forgotten'],
+  [49, 'pools and poolers of any kind: no deadlock, no broken connection, no deafness that is not told'],
   // Nest
   // leadership, jobs
   [51, 'one leader at a time, whose terms rise, and who is replaced in time'],

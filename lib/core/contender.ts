@@ -69,6 +69,8 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
   private inFlight = false;
   /** A hint came while an answer was awaited; that answer may be older than the hint. */
   private hinted = false;
+  /** This process freed the key while an answer was awaited. */
+  private freedHere = false;
   /** Claims beside the head of the line, and leaves no trace when busy. */
   private beside = false;
   private uncertain = false;
@@ -134,7 +136,8 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
 
   /** This process freed the key. Useless when the server told us of somebody ahead. */
   hintFromHere(): void {
-    if (!this.place || (this.place.busy.ahead ?? 0) === 0) this.attempt();
+    if (this.inFlight) this.freedHere = true;
+    else if (!this.place || this.isNext(this.place)) this.attempt();
   }
 
   get heardOfMs(): number | undefined {
@@ -194,6 +197,7 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     this.retryTimer?.clear();
     this.inFlight = true;
     this.hinted = false;
+    this.freedHere = false;
     this.arena.calls.make(this, nowMs, this.timeoutMs(nowMs));
   }
 
@@ -229,9 +233,14 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     if (this.beside) return this.fallIn();
     this.place = place;
     place.onHint(() => this.attempt());
-    if (this.hinted) return this.attempt();
+    if (this.hinted || (this.freedHere && this.isNext(place))) return this.attempt();
     const { expiresInMs = Infinity } = place.busy;
     this.retryIn(Math.max(SHORTEST_PAUSE_MS, Math.min(this.pollMs(), expiresInMs + 1)));
+  }
+
+  /** As far as we were told. */
+  private isNext({ busy }: Place): boolean {
+    return (busy.ahead ?? 0) === 0;
   }
 
   /** How long until it asks by itself, without a reason. */

@@ -5,7 +5,7 @@ import type { Census } from './census.js';
 import { Acquirer } from './acquirer.js';
 import { currentScope, runInScope, type Scope } from './context.js';
 import { LockConfigurationError, LockError, LockLostError, LockUnavailableError } from './errors.js';
-import { LockEvents, type LockEvent } from './events.js';
+import { LockEvents, type LockEvent, type LockMessage } from './events.js';
 import { unpackHandle, type HandlePart } from './handle.js';
 import { Health, type HealthOptions, type LockHealth } from './health.js';
 import { answersOf } from './keeper.js';
@@ -16,6 +16,7 @@ import { termsOf, type GuardOptions, type LockOptions, type Terms } from './opti
 import { outcomeOf } from './outcome.js';
 import { errorOf, type Refusal } from './refusal.js';
 import { settingsOf, type LockSettings, type ResolvedSettings } from './settings.js';
+import type { LockTracer } from './tracer.js';
 
 /** One key or several; of several, all are acquired or none. */
 export type Keys = string | readonly string[];
@@ -38,20 +39,20 @@ export class Locks {
   private readonly healthChecks: Health;
   private starting: Promise<void> | undefined;
   private stopping: Promise<void> | undefined;
+  private tracer: LockTracer | undefined;
   private running = false;
 
   /** @throws LockConfigurationError when a setting is wrong */
   constructor(
     protected readonly backend: LockBackend,
     settings: LockSettings = {},
-    name?: string,
+    private readonly name?: string,
   ) {
     this.settings = settingsOf(settings);
     this.events$ = this.events.stream;
     this.usualTerms = termsOf(undefined, this.settings);
     this.acquirer = new Acquirer(backend, this.settings, this.events, this);
-    const { prefix, identity } = this.settings;
-    this.events.origin = { name, prefix, identity, backend: backend.traits.name };
+    this.events.origin = this.about;
     const nodes = new NodeWatch(this.events);
     this.healthChecks = new Health({
       clock: this.settings.clock,
@@ -250,7 +251,10 @@ export class Locks {
   ): Promise<T> {
     const scope = this.scopeOf(lease);
     try {
-      const result = await runInScope(scope, () => body(lease));
+      const { tracer } = this;
+      const result = await (tracer
+        ? tracer.holding(lease, () => runInScope(scope, () => body(lease)))
+        : runInScope(scope, () => body(lease)));
       const loss = terms.onLost === 'throw' ? lossOf(lease) : undefined;
       if (loss) throw loss;
       return result;
@@ -270,6 +274,24 @@ export class Locks {
     }
   }
 
+  /**
+   * @internal Lets somebody follow all acquisitions from here on, instead of whoever did before.
+   *
+   * @returns ends that
+   */
+  trace(tracer: LockTracer): () => void {
+    this.tracer = tracer;
+    return () => {
+      if (this.tracer === tracer) this.tracer = undefined;
+    };
+  }
+
+  /** @internal What is said of these locks beside each event. */
+  get about(): LockMessage['locks'] {
+    const { prefix, identity } = this.settings;
+    return { name: this.name, prefix, identity, backend: this.backend.traits.name };
+  }
+
   private scopeOf(lease: HeldLease): Scope {
     return { lease, holds: lease.holdsByKey, service: this, outer: currentScope(), open: true };
   }
@@ -278,6 +300,14 @@ export class Locks {
   protected obtain(keys: Keys, terms: Terms): Promise<HeldLease | Refusal> {
     const wanted = canonicalKeys(this.settings.prefix, keys);
     refuseMode(this.backend, terms);
+    if (this.tracer) return this.tracer.acquiring(wanted, terms, () => this.obtainUntraced(wanted, terms));
+    return this.obtainUntraced(wanted, terms);
+  }
+
+  private obtainUntraced(
+    wanted: readonly [NamedKey, ...NamedKey[]],
+    terms: Terms,
+  ): Promise<HeldLease | Refusal> {
     if (this.acquirer.isOpen && !terms.signal?.aborted) return this.acquirer.obtain(wanted, terms);
     return this.obtainWhenStarted(wanted, terms);
   }

@@ -8,4 +8,4 @@ const redis = require('nestjs-interlock/redis');
 const testing = require('nestjs-interlock/testing');
 const { probe } = require('./probe.cjs');
 
-void probe({ NestFactory, entry, postgres, redis, testing });
+void probe({ NestFactory, entry, postgres, redis, testing, load: async (name) => require(name) });

@@ -61,6 +61,7 @@ afterEach(async () => {
   for (const { clock, locks, other } of apps) {
     await clock.settle();
     expect([locks.gauges, other.gauges]).toEqual(Array(2).fill({ held: 0, waiting: 0, owed: 0 }));
+    expect([locks.census, other.census]).toEqual([[], []]);
   }
   for (const { app, locks, clock, other, server } of apps) {
     expect(await keysOn(server, clock)).toEqual([]);

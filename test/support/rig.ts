@@ -131,7 +131,13 @@ export class Rig {
     );
     if (hung) await this.clock.advance(LONGEST_CALL_MS);
     await this.clock.settle();
-    for (const { locks } of this.replicas) expect(locks.gauges).toEqual({ held: 0, waiting: 0, owed: 0 });
+    for (const { locks, events } of this.replicas) {
+      expect(locks.gauges).toEqual({ held: 0, waiting: 0, owed: 0 });
+      expect(locks.census).toEqual([]);
+      const told = (...types: readonly LockEvent['type'][]): number =>
+        events.filter(({ type }) => types.includes(type)).length;
+      expect({ ends: told('released', 'lost') }).toEqual({ ends: told('acquired') });
+    }
     expect({ timers: this.clock.pendingTimers }).toEqual({ timers: 0 });
     await this.expectNothingOnTheServer();
   }

@@ -6,6 +6,7 @@ import { postgresNames } from './postgres-names.js';
 import { PostgresSession, type PostgresTarget } from './postgres-session.js';
 import { lockSettingsOf, withoutLockSettings, type PostgresLockSettings } from './postgres-settings.js';
 
+export { fenceGuard, type PostgresGuardSettings } from './fence-guard.js';
 export type {
   PostgresConnection,
   PostgresOptions,
@@ -14,6 +15,7 @@ export type {
   PostgresQuery,
 } from './postgres-client.js';
 export type { PostgresLockSettings } from './postgres-settings.js';
+export type { GuardedLease } from '../sql/guarded-lease.js';
 
 /**
  * Locks in a PostgreSQL database, version 12 or newer. Needs the package `pg`, version 8.
