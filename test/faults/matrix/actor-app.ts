@@ -103,7 +103,9 @@ const tell = (line: Line): void => writeLine(process.stdout, line);
 for (const event of ['unhandledRejection', 'uncaughtException'] as const)
   process.on(event, (reason: unknown) => {
     const text = reason instanceof Error ? (reason.stack ?? reason.message) : String(reason);
-    tell({ log: 'unhandled', text: `${event}: ${text}` });
+    // a client says which command it was
+    const { command } = reason as { command?: object };
+    tell({ log: 'unhandled', text: `${event}: ${text} ${JSON.stringify(command ?? '')}` });
     if (!isReady) process.exit(1);
   });
 

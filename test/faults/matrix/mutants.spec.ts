@@ -13,7 +13,9 @@ function play(mutant: string, cell: string): Promise<string> {
   const args = [...program, '--mutant', mutant, '--cells', cell, '--runs', RUNS];
   const env = { ...process.env, NODE_OPTIONS: '' };
   return new Promise((resolve) => {
-    execFile(process.execPath, args, { cwd: ROOT, env }, (_error, stdout, stderr) => resolve(stdout + stderr));
+    execFile(process.execPath, args, { cwd: ROOT, env }, (_error, stdout, stderr) =>
+      resolve(stdout + stderr),
+    );
   });
 }
 

@@ -87,17 +87,6 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'no re-check after the wait',
-    cells: ['25C', '25R'],
-    patches: [
-      {
-        file: 'core/contender.ts',
-        find: 'if (this.hinted) return this.attempt();',
-        replace: '',
-      },
-    ],
-  },
-  {
     name: 'release error masks the result',
     cells: ['6R'],
     patches: [
@@ -123,12 +112,12 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a fence that forgets the last one',
     cells: ['21R'],
     patches: [
-      { file: SCRIPTS, find: 'if last and tonumber(last) >= tonumber(fence) then', replace: 'if false then' },
+      { file: SCRIPTS, find: 'if last and (#last ~= #fence', replace: 'if false and (#last ~= #fence' },
     ],
   },
   {
     name: 'stale cached script',
-    cells: ['14R', '14C'],
+    cells: ['14C'],
     patches: [
       {
         file: 'backends/redis/redis-connection.ts',
@@ -150,7 +139,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a loss that is not told',
-    cells: ['8R', '5R'],
+    cells: ['5R'],
     patches: [{ file: 'core/hold.ts', find: "this.state = 'lost';", replace: 'if (reason) return true;' }],
   },
 ];

@@ -110,7 +110,7 @@ export const serverRefuses: Play = {
       await begin();
       try {
         if (error) await refusedInTime(stage, visitor, error, name);
-        else await stage.hold(visitor, stage.key(`served${nth}`));
+        else await servedAllTheSame(stage, visitor, name);
         if (releases && (await holder.release(lock)) !== true) stage.blame('I8', `${name}: not released`);
       } finally {
         await end();
@@ -121,6 +121,11 @@ export const serverRefuses: Play = {
     }
   },
 };
+
+async function servedAllTheSame(stage: Stage, actor: Actor, name: string): Promise<void> {
+  const attempt = actor.acquire(stage.key(name), { ttlMs: stage.ttlMs, waitMs: 2_000 });
+  if (!(await attempt.granted)) stage.blame('I8', `${name} was not repaired: ${stage.whyNot(attempt)}`);
+}
 
 export const evicted: Play = {
   actors: 2,
