@@ -1,6 +1,7 @@
 import { BackendError } from '../backend-error.js';
 import { BackendUsers } from '../backend-users.js';
 import { HandOff } from '../hand-off.js';
+import type { HintListener } from '../hints.js';
 import type {
   BackendContext,
   BackendTraits,
@@ -151,8 +152,8 @@ export class SqlBackend implements LockBackend {
   }
 
   /** @internal */
-  listen({ owner, queue }: Claim, wake: () => void): void {
-    if (queue) this.session?.hints.listen(owner, wake);
+  listen({ owner, queue }: Claim, listener: HintListener): void {
+    if (queue) this.session?.hints.listen(owner, listener);
   }
 
   private answer(
@@ -164,8 +165,8 @@ export class SqlBackend implements LockBackend {
     const read = readClaim(reply);
     if (read === 'abandoned') throw abandoned(claim);
     if ('busy' in read) {
-      if (!place) return new WaitingPlace(this, claim, read.busy);
-      place.busy = read.busy;
+      if (!place) return new WaitingPlace(this, claim, read.busy, sentAtMs);
+      place.goesOn(read.busy, sentAtMs);
       return place;
     }
     if (place) this.session?.hints.forget(claim.owner);
