@@ -2,13 +2,27 @@ import type { BackendContext } from './lock-backend.js';
 
 /** Hints for owners that nobody listens for yet; beyond this many the oldest is dropped, and polling covers for it. */
 const MOST_EARLY_HINTS = 1024;
+const HAND_OVER = /^=(\d+)\|(\d+)\|(.*)$/;
+
+/** A request that the server answered with a place in its line. */
+export interface SignOfLife {
+  readonly sentAtMs: number;
+  /** Until when the place counts as alive by it, in milliseconds of the server's clock. */
+  readonly aliveUntil: number;
+}
+
+/** A lock that came with a hint. */
+export interface HandedOver {
+  readonly fence: bigint;
+  /** The end of its first lease, and of the place before it: that of the {@link SignOfLife} which was the last one then. */
+  readonly aliveUntil: number;
+}
 
 /** Who waits for hints. */
 export interface HintListener {
-  /** @param fence when the lock came with the hint */
-  hint(fence?: bigint): void;
-  /** The server answered, to a request that was sent then, that it stands in the line. */
-  stoodAt(sentAtMs: number): void;
+  /** @param handedOver when the lock came with the hint */
+  hint(handedOver?: HandedOver): void;
+  stoodAt(sign: SignOfLife): void;
 }
 
 /** What a server tells this process: whose turn it may be, and whose lock was taken away. */
@@ -34,22 +48,21 @@ export class Hints {
   }
 
   /** Of an owner that waits. */
-  stoodAt(owner: string, sentAtMs: number): void {
-    this.listeners.get(owner)?.stoodAt(sentAtMs);
+  stoodAt(owner: string, sign: SignOfLife): void {
+    this.listeners.get(owner)?.stoodAt(sign);
   }
 
   /**
-   * @param message an owner whose turn it may be; `=`, a fence, `|` and the owner that holds the lock by it from now on;
+   * @param message an owner whose turn it may be; `=fence|aliveUntil|owner` when that owner holds the lock from now on;
    *   or `!` and one whose lock was taken away
    */
   receive(message: string): void {
     if (message.startsWith('!')) return this.context.doubt(message.slice(1));
-    const end = message.startsWith('=') ? message.indexOf('|') : 0;
-    const owner = end > 0 ? message.slice(end + 1) : message;
+    const [, fence, aliveUntil, owner = message] = HAND_OVER.exec(message) ?? [];
     const listener = this.listeners.get(owner);
     if (!listener) this.remember(owner);
-    else if (end > 0) listener.hint(BigInt(message.slice(1, end)));
-    else listener.hint();
+    else if (fence === undefined) listener.hint();
+    else listener.hint({ fence: BigInt(fence), aliveUntil: Number(aliveUntil) });
   }
 
   wakeAll(): void {

@@ -1,4 +1,4 @@
-import type { HintListener } from './hints.js';
+import type { HandedOver, HintListener, SignOfLife } from './hints.js';
 import type { Busy, Claim, Grant, Place } from './lock-backend.js';
 
 /** What a place asks of its backend. */
@@ -9,7 +9,7 @@ export interface Asking {
   /**
    * The grant that came with a hint; undefined when the server has to be asked for it.
    *
-   * @param stoodAtMs when the last request was sent that it answered with "wait"
+   * @param stoodAtMs when the sign of life was sent that its lease is counted from
    */
   takeOver?(claim: Claim, fence: bigint, stoodAtMs: number): Grant | undefined;
 }
@@ -17,14 +17,14 @@ export interface Asking {
 /** A place in the server's line: the same object for as long as it has to wait. */
 export class WaitingPlace implements Place, HintListener {
   private wake: (() => void) | undefined;
-  private handedOver: bigint | undefined;
+  private handedOver: HandedOver | undefined;
 
-  /** @param stoodAtMs when the request was sent that the server answered with this place */
+  /** @param stood the request that the server answered with this place, where it may hand a lock over */
   constructor(
     private readonly backend: Asking,
     private readonly claim: Claim,
     public busy: Busy,
-    private stoodAtMs: number,
+    private stood?: SignOfLife,
   ) {}
 
   onHint(wake: () => void): void {
@@ -32,27 +32,34 @@ export class WaitingPlace implements Place, HintListener {
     this.backend.listen(this.claim, this);
   }
 
-  hint(fence?: bigint): void {
-    if (fence !== undefined) this.handedOver = fence;
+  hint(handedOver?: HandedOver): void {
+    if (handedOver) this.handedOver = handedOver;
     this.wake?.();
   }
 
-  stoodAt(sentAtMs: number): void {
-    this.stoodAtMs = Math.max(this.stoodAtMs, sentAtMs);
+  stoodAt(sign: SignOfLife): void {
+    if (!this.stood || sign.sentAtMs >= this.stood.sentAtMs) this.stood = sign;
   }
 
-  /** The server was asked, and it has to wait still: what came with a hint before that is over, or will be told again. */
-  goesOn(busy: Busy, sentAtMs: number): void {
+  /** The server was asked, and it has to wait still. */
+  goesOn(busy: Busy, sign?: SignOfLife): void {
     this.busy = busy;
-    this.handedOver = undefined;
-    this.stoodAt(sentAtMs);
+    if (sign) this.stoodAt(sign);
   }
 
   retry(): Promise<Grant | Place> {
-    const fence = this.handedOver;
-    this.handedOver = undefined;
-    const grant =
-      fence === undefined ? undefined : this.backend.takeOver?.(this.claim, fence, this.stoodAtMs);
+    const grant = this.takeOver();
     return grant ? Promise.resolve(grant) : this.backend.ask(this.claim, this);
+  }
+
+  /**
+   * What came with the last hint. A message may be late: it counts only by a sign of life of which we know when it was
+   * sent. A later one may be that of another place, taken after the lease of this message was over.
+   */
+  private takeOver(): Grant | undefined {
+    const { claim, handedOver, stood } = this;
+    this.handedOver = undefined;
+    if (!handedOver || handedOver.aliveUntil !== stood?.aliveUntil) return undefined;
+    return this.backend.takeOver?.(claim, handedOver.fence, stood.sentAtMs);
   }
 }

@@ -1,5 +1,6 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import type { Claim, Grant, LockBackend, Place } from '../../lib/backends/lock-backend.js';
 import { redis } from '../../lib/backends/redis/index.js';
 import { WaitingPlace } from '../../lib/backends/waiting-place.js';
@@ -160,29 +161,78 @@ describe('a release with somebody of another process at the head of the line', (
   });
 });
 
-describe('a place that heard of its lock, and was then told to wait', () => {
-  it('asks again, because the lease that came with the message may be over', async () => {
-    const asked: Claim[] = [];
-    const claim: Claim = { key: 'k', owner: 'o', mode: 'exclusive', take: 1, of: 1, ttlMs: 1, queue: true };
-    const grant: Grant = { claim, fence: 1n, sentAtMs: 0 };
-    const place = new WaitingPlace(
-      {
-        ask: (wish) => {
-          asked.push(wish);
-          return Promise.resolve(place);
-        },
-        listen: () => undefined,
-        takeOver: () => grant,
+describe('a message that was under way for longer than the lease that it brings', () => {
+  it('is not believed, though the one who waits has taken a place anew', async () => {
+    const trial = await RedisTrial.open();
+    const client = new Redis({ port: trial.server.port, protocol: 2 });
+    const messages = secondLineOf(client);
+    try {
+      const { backend: here } = await trial.connect();
+      const { backend: there } = await trial.connect(redis(client));
+      const holder = await granted(here, trial.claim());
+      const place = await busy(there, trial.claim({ queue: true }));
+      const ear = listenTo(place);
+      await sleep(SILENCE_MS - 100);
+      messages().pause();
+      await here.release(holder);
+      expect((await here.inspect('trial:key'))?.holders).toHaveLength(1);
+      await until(async () => (await here.inspect('trial:key')) === null, 'the end of the short lease');
+      const next = await granted(here, trial.claim());
+      expect(await place.retry()).toBe(place);
+      messages().resume();
+      await until(() => ear.hints > 0, 'the late message');
+      expect(await place.retry()).toBe(place);
+      expect(await here.inspect('trial:key')).toMatchObject({ holders: [{ fence: next.fence }] });
+    } finally {
+      await trial.stopAll();
+      client.disconnect();
+      await trial.close();
+    }
+  });
+});
+
+/** The socket of the connection that the backend opens for messages. */
+function secondLineOf(client: Redis): () => Redis['stream'] {
+  const duplicate = client.duplicate.bind(client);
+  let line: Redis | undefined;
+  client.duplicate = (options) => (line = duplicate(options));
+  return () => {
+    if (!line) throw new Error('the backend opened no second connection');
+    return line.stream;
+  };
+}
+
+describe('a place that hears that the lock is its own', () => {
+  const claim: Claim = { key: 'k', owner: 'o', mode: 'exclusive', take: 1, of: 1, ttlMs: 1, queue: true };
+  const grant: Grant = { claim, fence: 1n, sentAtMs: 0 };
+  let place: WaitingPlace;
+  let stoodAtMs: number | undefined;
+  beforeEach(() => {
+    stoodAtMs = undefined;
+    const backend = {
+      ask: () => Promise.resolve(place),
+      listen: () => undefined,
+      takeOver: (_claim: Claim, _fence: bigint, sentAtMs: number) => {
+        stoodAtMs = sentAtMs;
+        return grant;
       },
-      claim,
-      {},
-      0,
-    );
-    place.hint(1n);
-    place.goesOn({}, 5);
-    expect(await place.retry()).toBe(place);
-    expect(asked).toEqual([claim]);
-    place.hint(2n);
+    };
+    place = new WaitingPlace(backend, claim, {}, { sentAtMs: 3, aliveUntil: 1_000 });
+  });
+
+  it('counts from the sign of life that the message names', async () => {
+    place.stoodAt({ sentAtMs: 5, aliveUntil: 1_002 });
+    place.hint({ fence: 1n, aliveUntil: 1_002 });
     expect(await place.retry()).toBe(grant);
+    expect(stoodAtMs).toBe(5);
+  });
+
+  it('asks when that is another than the last that was answered', async () => {
+    place.hint({ fence: 1n, aliveUntil: 1_000 });
+    place.goesOn({}, { sentAtMs: 5, aliveUntil: 1_002 });
+    expect(await place.retry()).toBe(place);
+    place.hint({ fence: 1n, aliveUntil: 1_004 });
+    expect(await place.retry()).toBe(place);
+    expect(stoodAtMs).toBeUndefined();
   });
 });

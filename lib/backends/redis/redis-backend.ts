@@ -12,7 +12,7 @@ import {
   type RenewOutcome,
 } from '../lock-backend.js';
 import { HandOff } from '../hand-off.js';
-import type { HintListener } from '../hints.js';
+import type { HintListener, SignOfLife } from '../hints.js';
 import { lockName, lockOf, lockPattern } from './key-names.js';
 import { keyPrefixOf, type RedisNode } from './redis-client.js';
 import { RedisConnection, type RedisTarget } from './redis-connection.js';
@@ -117,14 +117,12 @@ export class RedisBackend implements LockBackend {
 
   async stay(claims: readonly Claim[]): Promise<readonly boolean[]> {
     const batches = this.batchesOf(claims, ({ key }) => key);
-    const sentAtMs = this.opened.clock.now();
     const answers = await Promise.allSettled(batches.map((batch) => this.stayBatch(batch)));
     const ask = new Set<Claim>();
     for (const [nth, answer] of answers.entries()) {
       // of those whose servers did not answer, each finds out for himself
       batches[nth]?.forEach((claim, at) => {
         if (answer.status === 'rejected' || answer.value[at] !== false) ask.add(claim);
-        else this.connection?.hints.stoodAt(claim.owner, sentAtMs);
       });
     }
     return claims.map((claim) => ask.has(claim));
@@ -219,8 +217,9 @@ export class RedisBackend implements LockBackend {
   ): Grant | Place {
     if (!Array.isArray(reply)) return this.granted(claim, reply, sentAtMs, place);
     const busy = readBusy(reply as string[]);
-    if (!place) return new WaitingPlace(this, claim, busy, sentAtMs);
-    place.goesOn(busy, sentAtMs);
+    const sign = { sentAtMs, aliveUntil: Number(reply[3]) };
+    if (!place) return new WaitingPlace(this, claim, busy, sign);
+    place.goesOn(busy, sign);
     return place;
   }
 
@@ -231,7 +230,7 @@ export class RedisBackend implements LockBackend {
 
   /**
    * @internal A lock that the one before handed over is kept for as long as the place was, so from a moment behind the
-   * last request that was answered with "wait". Too little of that may be left to renew it in time.
+   * send of the sign of life that kept the place. Too little of that may be left to renew it in time.
    */
   takeOver(claim: Claim, fence: bigint, stoodAtMs: number): Grant | undefined {
     const { connection } = this;
@@ -414,14 +413,28 @@ export class RedisBackend implements LockBackend {
     const names = claims.map(({ key }) => lockName(key));
     names.push(...claims.flatMap(({ key, mode }) => servers.witnesses(key, mode)));
     const places = claims.map((claim) => `${this.wishOf(claim)}|${claim.owner}`);
+    const sentAtMs = this.opened.clock.now();
     return this.opened.run({
       verb: 'keep the place in the line of',
       key: nameOf(claims.map(({ key }) => key)),
       script: stayScript,
       keyCount: names.length,
       keysAndArguments: [...names, ...places],
-      read: (reply) => Array.from(String(reply), (digit) => digit === '1'),
+      read: (reply) => {
+        const [digits, aliveUntil] = reply as [string, string | number];
+        const ask = Array.from(digits, (digit) => digit === '1');
+        // at once: a message that says what became of a place may be right behind
+        this.stood(
+          claims.filter((_, nth) => ask[nth] === false),
+          { sentAtMs, aliveUntil: Number(aliveUntil) },
+        );
+        return ask;
+      },
     });
+  }
+
+  private stood(claims: readonly Claim[], sign: SignOfLife): void {
+    for (const { owner } of claims) this.connection?.hints.stoodAt(owner, sign);
   }
 
   private run<T>(

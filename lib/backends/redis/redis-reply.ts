@@ -16,7 +16,7 @@ const STATES = new Map<string, 'lingering' | 'delayed'>([
 
 const FACTS_PER_HOLDER = 6;
 
-/** `claim` answered { holder or '', expires in ms, ahead }. */
+/** `claim` answered { holder or '', expires in ms, ahead, alive until }. */
 export function readBusy([holder, expiresInMs, ahead]: readonly Fact[]): Busy {
   const when = { expiresInMs: Math.max(0, Number(expiresInMs)), ahead: Number(ahead) };
   return holder ? { holder: String(holder), ...when } : when;

@@ -138,21 +138,23 @@ else
 if someoneLeft then
 wake()
 end
+local aliveUntil = nil
 if ARGV[4] == '1' then
+aliveUntil = now + SILENCE_MS
 if not rank then
 local last = call('ZRANGE', line, -1, -1, 'WITHSCORES')
 call('ZADD', line, (last[2] or 0) + 1, place)
 end
-call('ZADD', beat, now + SILENCE_MS, place)
+call('ZADD', beat, aliveUntil, place)
 call('PEXPIRE', line, 2 * SILENCE_MS)
 call('PEXPIRE', beat, 2 * SILENCE_MS)
 end
 if closed then
-return { '', closed - now, ahead }
+return { '', closed - now, ahead, aliveUntil }
 end
 if admit(inside(), kind) then
 local head = call('ZRANGE', line, 0, 0)[1]
-return { '', (head and call('ZSCORE', beat, head) or now) - now, ahead }
+return { '', (head and call('ZSCORE', beat, head) or now) - now, ahead, aliveUntil }
 end
 if not value then
 local at = mode == string.sub(kind, 1, 1) and 0 or -1
@@ -162,7 +164,7 @@ if delays and left <= delayOf(call('HGET', group, next[1])) then
 holder = ''
 end
 end
-return { holder, left, ahead }
+return { holder, left, ahead, aliveUntil }
 end
 end
 include('fence')
@@ -255,14 +257,15 @@ return mine and 1 or 0`,
   handOver: `local function handOver()
 local head = call('ZRANGE', line, 0, 0)[1]
 local channel, owner = string.match(head or '', '^e|(=[^|]*)|(.*)$')
-local left = owner and (call('ZSCORE', beat, head) or 0) - now
+local aliveUntil = owner and call('ZSCORE', beat, head) or 0
+local left = aliveUntil - now
 if not owner or left < 1 or inside().mode or call('EXISTS', key .. ':gone:' .. owner) == 1 then
 return false
 end
 include('fence')
 left = string.format('%.0f', left)
 call('SET', key, owner .. '|' .. left .. '|' .. fence .. '|e|' .. channel, 'PX', left)
-if publish(channel, '=' .. fence .. '|' .. owner) == 0 then
+if publish(channel, '=' .. fence .. '|' .. aliveUntil .. '|' .. owner) == 0 then
 call('DEL', key)
 return false
 end
@@ -527,5 +530,5 @@ end
 end
 end
 end
-return table.concat(answers)`,
+return { table.concat(answers), aliveUntil }`,
 } as const;

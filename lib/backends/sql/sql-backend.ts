@@ -165,8 +165,8 @@ export class SqlBackend implements LockBackend {
     const read = readClaim(reply);
     if (read === 'abandoned') throw abandoned(claim);
     if ('busy' in read) {
-      if (!place) return new WaitingPlace(this, claim, read.busy, sentAtMs);
-      place.goesOn(read.busy, sentAtMs);
+      if (!place) return new WaitingPlace(this, claim, read.busy);
+      place.goesOn(read.busy);
       return place;
     }
     if (place) this.session?.hints.forget(claim.owner);

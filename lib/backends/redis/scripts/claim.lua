@@ -11,7 +11,8 @@
 -- They are few because each one costs the client about what a command in here costs the server.
 --
 -- Answers the fence when granted, 0 when the owner has been abandoned, else
--- { owner of a holder or '', when it is worth asking again in ms, how many are ahead }.
+-- { owner of a holder or '', when it is worth asking again in ms, how many are ahead, and until when its place counts as
+-- alive, by the server's clock; without the last when it has none }.
 local call = redis.call
 local key, owner, ttl, wish = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 
@@ -107,23 +108,25 @@ if not free then
     if someoneLeft then
       wake()
     end
+    local aliveUntil = nil
     if ARGV[4] == '1' then
+      aliveUntil = now + SILENCE_MS
       if not rank then
         local last = call('ZRANGE', line, -1, -1, 'WITHSCORES')
         call('ZADD', line, (last[2] or 0) + 1, place)
       end
-      call('ZADD', beat, now + SILENCE_MS, place)
+      call('ZADD', beat, aliveUntil, place)
       call('PEXPIRE', line, 2 * SILENCE_MS)
       call('PEXPIRE', beat, 2 * SILENCE_MS)
     end
 
     if closed then
-      return { '', closed - now, ahead }
+      return { '', closed - now, ahead, aliveUntil }
     end
     -- Held back by the line alone: until its head has been silent for too long.
     if admit(inside(), kind) then
       local head = call('ZRANGE', line, 0, 0)[1]
-      return { '', (head and call('ZSCORE', beat, head) or now) - now, ahead }
+      return { '', (head and call('ZSCORE', beat, head) or now) - now, ahead, aliveUntil }
     end
     if not value then
       -- Permits may be enough when the first comes back; anything else waits for the last.
@@ -134,7 +137,7 @@ if not free then
         holder = ''
       end
     end
-    return { holder, left, ahead }
+    return { holder, left, ahead, aliveUntil }
 
   end
 end

@@ -2,12 +2,14 @@
 -- expects what state defines and that KEYS[2] remembers the last fence.
 --
 -- Only to an exclusive one whose place says that it takes it so. Its lease is what was left of its place, because it may
--- be dead: it renews it when it has heard, and the next ones are held up no longer than by a dead head. Answers true
--- when it was handed over; then somebody heard it.
+-- be dead: it renews it when it has heard, and the next ones are held up no longer than by a dead head. The message says
+-- until when, which is how the waiter knows which of its signs of life that was counted from. Answers true when it was
+-- handed over; then somebody heard it.
 local function handOver()
   local head = call('ZRANGE', line, 0, 0)[1]
   local channel, owner = string.match(head or '', '^e|(=[^|]*)|(.*)$')
-  local left = owner and (call('ZSCORE', beat, head) or 0) - now
+  local aliveUntil = owner and call('ZSCORE', beat, head) or 0
+  local left = aliveUntil - now
   if not owner or left < 1 or inside().mode or call('EXISTS', key .. ':gone:' .. owner) == 1 then
     return false
   end
@@ -16,7 +18,7 @@ local function handOver()
 
   left = string.format('%.0f', left)
   call('SET', key, owner .. '|' .. left .. '|' .. fence .. '|e|' .. channel, 'PX', left)
-  if publish(channel, '=' .. fence .. '|' .. owner) == 0 then
+  if publish(channel, '=' .. fence .. '|' .. aliveUntil .. '|' .. owner) == 0 then
     call('DEL', key)
     return false
   end

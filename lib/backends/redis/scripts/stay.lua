@@ -3,7 +3,8 @@
 -- KEYS[i]  a lock; further keys, without arguments, are there for the cluster to see
 -- ARGV[i]  kind|channel|owner: a place in its line
 --
--- Answers a string with one digit per place: 1 when the lock may be free for it, or the place is gone; else 0.
+-- Answers { a string with one digit per place: 1 when the lock may be free for it, or the place is gone; else 0; until
+-- when those that are not gone count as alive, by the server's clock }.
 local call = redis.call
 local time = call('TIME')
 local aliveUntil = time[1] * 1000 + math.floor(time[2] / 1000) + 1000
@@ -35,4 +36,4 @@ for i, key in ipairs(KEYS) do
     end
   end
 end
-return table.concat(answers)
+return { table.concat(answers), aliveUntil }
