@@ -114,8 +114,8 @@ await script(async () => {
     console.log(`Nest ${nest} without clients`);
     await probe(project, []);
 
-    await install(project, [`ioredis@${ioredis}`, 'pg@8']);
-    console.log(`Nest ${nest} with ioredis ${ioredis} and pg 8`);
+    await install(project, [`ioredis@${ioredis}`, 'pg@8', 'mysql2@3']);
+    console.log(`Nest ${nest} with ioredis ${ioredis}, pg 8 and mysql2 3`);
     await probe(project, ['--with-clients']);
     await compile(project, nest);
   }
