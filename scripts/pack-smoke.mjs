@@ -113,8 +113,11 @@ await script(async () => {
     await install(project, [tarball, ...packages]);
     console.log(`Nest ${nest} without clients`);
     await probe(project, []);
+    const help = await run(join(project, 'node_modules/.bin/nestjs-interlock'), ['--help'], { cwd: project });
+    console.log(`  the command line: ${help.split('\n')[0]}`);
 
-    await install(project, [`ioredis@${ioredis}`, 'pg@8', 'mysql2@3']);
+    const peers = [`@nestjs/terminus@${nest}`, '@opentelemetry/api@1'];
+    await install(project, [`ioredis@${ioredis}`, 'pg@8', 'mysql2@3', ...peers]);
     console.log(`Nest ${nest} with ioredis ${ioredis}, pg 8 and mysql2 3`);
     await probe(project, ['--with-clients']);
     await compile(project, nest);

@@ -29,6 +29,8 @@ export interface Claim {
   readonly ttlMs: number;
   /** True: when busy, take a place in the line. False: leave no trace when busy. */
   readonly queue: boolean;
+  /** True: nobody will renew it, so the lease has to have its ttl from the start. Default false. */
+  readonly firm?: boolean;
 }
 
 /** A claim that was granted. */
@@ -38,6 +40,11 @@ export interface Grant {
   readonly fence: bigint;
   /** The context's clock, read before the request that was granted left this process. */
   readonly sentAtMs: number;
+  /**
+   * For how long from `sentAtMs` the server keeps it at first, until it is renewed; when that is other than the ttl.
+   * A grant may come with a hint, and then no request of ours has said for how long.
+   */
+  readonly leaseMs?: number;
   /** Whatever the backend needs to find the grant again; JSON, so that a handle can carry it. */
   readonly ticket?: unknown;
 }

@@ -323,9 +323,9 @@ export class Acquirer implements LeaseHost {
 
   private onLost(hold: Hold): void {
     hold.end();
-    const { loss, grant } = hold;
+    const { loss } = hold;
     if (loss) {
-      const heldMs = this.settings.clock.now() - grant.sentAtMs;
+      const heldMs = this.settings.clock.now() - hold.sinceMs;
       this.events.alert({ type: 'lost', ...subjectOf(hold), reason: loss.reason, heldMs });
     }
     // silence proves nothing: the server may keep it for us still; and it should, for whoever has the handle

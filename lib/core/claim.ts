@@ -29,5 +29,5 @@ export function identityOf(owner: string): string {
 
 export function claimOf(key: string, owner: string, terms: Terms, queue: boolean): Claim {
   const { mode, take, of, ttlMs } = terms;
-  return { key, owner, mode, take, of, ttlMs, queue };
+  return { key, owner, mode, take, of, ttlMs, queue, firm: !terms.renew };
 }

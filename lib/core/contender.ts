@@ -211,7 +211,7 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
 
   private onGrant(grant: Grant): void {
     const { ttlMs } = grant.claim;
-    if (this.arena.clock.now() < deadlineOf(grant.sentAtMs, ttlMs)) {
+    if (this.arena.clock.now() < deadlineOf(grant.sentAtMs, grant.leaseMs ?? ttlMs)) {
       this.conclude({ kind: 'granted', grant, uncertain: this.uncertain });
       return;
     }

@@ -61,7 +61,7 @@ export type LockEvent =
   /** This replica leads the group from here on. */
   | { readonly type: 'elected'; readonly group: string; readonly term: bigint }
   | { readonly type: 'deposed'; readonly group: string; readonly term: bigint }
-  /** A server behind the locks; noticed by a health check. */
+  /** A server behind the locks: found by a health check, or because something went wrong. */
   | { readonly type: 'node-down'; readonly node: string; readonly role: string; readonly error: string }
   | { readonly type: 'node-up'; readonly node: string; readonly role: string }
   /** Something that no caller hears of. */

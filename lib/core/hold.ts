@@ -24,6 +24,8 @@ export class Hold implements Link<Hold> {
   /** `held`, until it is `released` by us or `lost`; the last two are for ever. */
   state: 'held' | 'released' | 'lost' = 'held';
   loss: LockLostError | undefined;
+  /** From when on it counts as held, by the local clock. */
+  readonly sinceMs: number;
   /** Leases that share this hold by re-entry. */
   shares = 1;
   /** By the local clock; from before the send of the last request that was confirmed. */
@@ -36,6 +38,8 @@ export class Hold implements Link<Hold> {
    * set the server's lease to its ttl whenever it arrives: no longer one is to be relied on.
    */
   stragglerTtlMs = Infinity;
+  /** How long the first lease is, when it is shorter than those to come; until the first renewal. */
+  private firstLeaseMs: number;
   /** The renewal in flight; it never rejects. */
   renewal: Promise<unknown> | undefined;
   /** Somebody wanted to know whether it is still ours while a renewal was in flight. */
@@ -65,7 +69,9 @@ export class Hold implements Link<Hold> {
     private line: { freed(): void; readonly isAwaited: boolean } | undefined,
   ) {
     this.longestTtlMs = grant.claim.ttlMs;
-    this.confirm(grant.sentAtMs);
+    this.firstLeaseMs = grant.leaseMs ?? Infinity;
+    this.sinceMs = grant.leaseMs === undefined ? grant.sentAtMs : clock.now();
+    this.count(grant.sentAtMs);
   }
 
   get mode(): LockMode {
@@ -84,8 +90,13 @@ export class Hold implements Link<Hold> {
     line?.freed();
   }
 
-  /** The server confirmed the lease by the answer to a request that was sent at `sentAtMs`. */
+  /** The server confirmed the lease by the answer to a renewal that was sent at `sentAtMs`. */
   confirm(sentAtMs: number): void {
+    this.firstLeaseMs = Infinity;
+    this.count(sentAtMs);
+  }
+
+  private count(sentAtMs: number): void {
     const ttlMs = this.reliableTtlMs;
     this.deadlineMs = deadlineOf(sentAtMs, ttlMs);
     this.renewAtMs = this.renews ? sentAtMs + ttlMs / 3 : Infinity;
@@ -93,7 +104,7 @@ export class Hold implements Link<Hold> {
 
   /** How long a lease that the server confirms now lasts at least. */
   get reliableTtlMs(): number {
-    return Math.min(this.grant.claim.ttlMs, this.stragglerTtlMs);
+    return Math.min(this.grant.claim.ttlMs, this.stragglerTtlMs, this.firstLeaseMs);
   }
 
   /** When the keeper has to look at it next. */
@@ -113,7 +124,7 @@ export class Hold implements Link<Hold> {
   /** How long the key has to stay busy after its release, for `minHold`. */
   get lingerMs(): number {
     if (this.minHoldMs === 0) return 0;
-    return Math.max(0, Math.ceil(this.grant.sentAtMs + this.minHoldMs - this.clock.now()));
+    return Math.max(0, Math.ceil(this.sinceMs + this.minHoldMs - this.clock.now()));
   }
 
   /** Aborts with a LockLostError at a loss; already aborted when asked for after it. */

@@ -37,6 +37,7 @@ export class Locks {
   private readonly acquirer: Acquirer;
   private readonly usualTerms: Terms;
   private readonly healthChecks: Health;
+  private readonly nodes: NodeWatch;
   private starting: Promise<void> | undefined;
   private stopping: Promise<void> | undefined;
   private tracer: LockTracer | undefined;
@@ -53,13 +54,13 @@ export class Locks {
     this.usualTerms = termsOf(undefined, this.settings);
     this.acquirer = new Acquirer(backend, this.settings, this.events, this);
     this.events.origin = this.about;
-    const nodes = new NodeWatch(this.events);
+    this.nodes = new NodeWatch(this.events, this.settings.clock, () => this.health());
     this.healthChecks = new Health({
       clock: this.settings.clock,
       backend,
       obstacle: () => this.obstacle(),
       tryLock: () => this.tryLock(),
-      seen: (found) => nodes.see(found),
+      seen: (found) => this.nodes.see(found),
     });
   }
 
@@ -348,7 +349,10 @@ export class Locks {
       clock,
       identity,
       doubt: (owner) => this.acquirer.doubt((claim) => owner === undefined || claim.owner === owner),
-      report: (error) => this.events.alert({ type: 'backend-error', error }),
+      report: (error) => {
+        this.events.alert({ type: 'backend-error', error });
+        this.nodes.suspect();
+      },
     };
     let awaited = true;
     const start = async (): Promise<void> => {
@@ -369,6 +373,7 @@ export class Locks {
   }
 
   private async shutDown(): Promise<void> {
+    this.nodes.stop();
     await this.acquirer.close();
     // a backend that others share is stopped by those alone who have started it
     if (this.running)

@@ -130,7 +130,7 @@ export class Releaser {
   private settle({ hold, done }: GivingBack, release: Release): void {
     if (hold.uncertain) this.oweAbandon(hold);
     if (this.events.observed && hold.state === 'released') {
-      const heldMs = this.clock.now() - hold.grant.sentAtMs;
+      const heldMs = this.clock.now() - hold.sinceMs;
       const wasHeld = release instanceof Error ? undefined : release;
       this.events.emit({ type: 'released', ...subjectOf(hold), heldMs, wasHeld });
     }

@@ -5,6 +5,7 @@ import type { Diary } from './shop/diary.controller.js';
 import { embeddedStage } from './play/embedded-stage.js';
 import { HELP, readFlags, type Flags } from './play/flags.js';
 import type { Turn } from './play/hand-offs.js';
+import { seenFromOutside } from './play/outside.js';
 import { processStage } from './play/process-stage.js';
 import { checkRedis, startRedis } from './play/redis-server.js';
 import { GuardedSeatStore } from './shop/seat-store.js';
@@ -100,6 +101,7 @@ async function firstAct({ replicas }: Stage, store: GuardedSeatStore): Promise<S
   const turns = await Promise.all(replicas.map(turnsOf));
   console.log('');
   for (const line of summary.lines(turns.flat())) console.log(line);
+  for (const line of await seenFromOutside(replicas)) console.log(line);
   return summary;
 }
 

@@ -8,6 +8,7 @@ const server = new MemoryServer();
 
 describeLockBackend('memory, over a wire', {
   runner: { describe, it },
+  sideBySide: 8,
   traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue', stay: true },
   create: () => overAWire(memory({ server }), 1),
   shortTtlMs: 150,

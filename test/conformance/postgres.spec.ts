@@ -14,6 +14,7 @@ afterAll(() => server.stop());
 
 describeLockBackend('postgres', {
   runner: { describe, it },
+  sideBySide: 8,
   traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue', stay: true },
   create: () => postgres(server.url),
   leftovers: () => sqlLeftovers((text) => server.query(text)),
@@ -21,6 +22,7 @@ describeLockBackend('postgres', {
 
 describeLockBackend('postgres with a lockDelay', {
   runner: { describe, it },
+  sideBySide: 8,
   traits: {
     modes: ['exclusive', 'shared', 'permits'],
     fence: 'strict',

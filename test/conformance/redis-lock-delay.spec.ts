@@ -20,6 +20,7 @@ afterAll(async () => {
 
 describeLockBackend('redis with a lockDelay', {
   runner: { describe, it },
+  sideBySide: 8,
   traits: {
     modes: ['exclusive', 'shared', 'permits'],
     fence: 'clocked',

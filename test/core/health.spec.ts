@@ -214,6 +214,46 @@ describe("the probe 'lock'", () => {
 });
 
 describe('a server that goes and comes', () => {
+  it('is looked for when something went wrong, until it is up again, and not without a reason', async () => {
+    let nodes = [up('a')];
+    let report: (error: Error) => void = () => undefined;
+    let asked = 0;
+    const rig = setUp({
+      between: (inner) =>
+        changed(inner, {
+          start: (context) => {
+            report = (error) => context.report(error);
+            return inner.start(context);
+          },
+          nodes: () => {
+            asked++;
+            return Promise.resolve(nodes);
+          },
+        }),
+    });
+    await rig.locks.start();
+    await rig.clock.advance(600_000);
+    expect(asked).toBe(0);
+    nodes = [down('a')];
+    for (let time = 0; time < 100; time++) report(new Error('the connection broke'));
+    await rig.clock.advance(1_000);
+    expect(asked).toBe(1);
+    await rig.clock.advance(60_000);
+    expect(asked).toBeGreaterThan(4);
+    expect(asked).toBeLessThan(9);
+    nodes = [up('a')];
+    await rig.clock.advance(15_000);
+    const told = (): unknown[] => rig.events.filter(({ type }) => type !== 'backend-error');
+    expect(told()).toEqual([
+      { type: 'node-down', node: 'a', role: 'primary', error: 'connection refused' },
+      { type: 'node-up', node: 'a', role: 'primary' },
+    ]);
+    const soFar = asked;
+    await rig.clock.advance(600_000);
+    expect(asked).toBe(soFar);
+    expect(rig.clock.pendingTimers).toBe(0);
+  });
+
   it('is among the events, once each time', async () => {
     let nodes = [up('a'), up('b')];
     const rig = withNodes(() => Promise.resolve(nodes));

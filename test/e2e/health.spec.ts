@@ -2,10 +2,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { Controller, Get, Injectable, Query } from '@nestjs/common';
 import { HealthCheckService, TerminusModule, type HealthCheckResult } from '@nestjs/terminus';
 import { LockModule, LockService, memory, systemClock, type LockBackend } from 'nestjs-interlock';
+import { postgres } from 'nestjs-interlock/postgres';
 import { redis } from 'nestjs-interlock/redis';
 import { LockHealthIndicator, LockHealthModule, type LockHealthDetails } from 'nestjs-interlock/terminus';
 import { serve, type HttpApp } from '../support/http-app.js';
 import { LoopWatch } from '../support/loop-watch.js';
+import { PostgresServer } from '../support/postgres-server.js';
 import { RedisClusterWorld } from '../support/redis-cluster.js';
 import { RedisSentinelWorld } from '../support/redis-sentinel.js';
 import { RedisServer } from '../support/redis-server.js';
@@ -228,6 +230,47 @@ describe('the health of an application on one Redis server', () => {
 function adminCall(server: RedisServer, ...command: [string, ...string[]]): Promise<unknown> {
   return server.callAs('pa55w0rd', ...command);
 }
+
+describe('the health of an application on PostgreSQL', () => {
+  let server: PostgresServer;
+  let started: HttpApp;
+
+  beforeAll(async () => {
+    server = await PostgresServer.start();
+  }, 60_000);
+  afterAll(() => server.stop());
+
+  it('is up, down while it is frozen or dead, and up again after that', async () => {
+    started = await app(postgres(server.url));
+    expect(await ask(started)).toMatchObject({
+      ...UP,
+      backend: 'postgres',
+      nodes: [{ role: 'primary', state: 'up', latencyMs: expect.any(Number), version: expect.any(String) }],
+    });
+    expect(await ask(started, '/health?probe=lock')).toMatchObject(UP);
+    await server.freeze();
+    expect(await ask(started)).toMatchObject(DOWN);
+    expect(await ask(started, '/health?probe=lock')).toMatchObject(DOWN);
+    await server.thaw();
+    await until(async () => (await ask(started)).status === 'up', 'it is up again', 20_000);
+    await server.kill();
+    await until(async () => /ECONNREFUSED/.test((await ask(started)).message ?? ''), 'it says so', 20_000);
+    await server.restart();
+    await until(async () => (await ask(started)).status === 'up', 'it is up again', 20_000);
+  }, 90_000);
+
+  it('is down when the user may not log in any more', async () => {
+    await server.query("CREATE ROLE shop SUPERUSER LOGIN PASSWORD 'pa55w0rd'");
+    started = await app(postgres(server.urlOf('shop')));
+    await server.query('ALTER ROLE shop NOLOGIN');
+    await server.terminate();
+    await until(async () => (await ask(started)).status === 'down', 'it is noticed');
+    expect(await ask(started)).toMatchObject({
+      ...DOWN,
+      message: expect.stringMatching(/not permitted to log in/),
+    });
+  }, 60_000);
+});
 
 describe('the health of an application under Sentinels', () => {
   let world: RedisSentinelWorld;

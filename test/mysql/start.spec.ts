@@ -81,7 +81,9 @@ describe('starting on a MariaDB database', () => {
   it('has a migration that the command line client understands', async () => {
     const given = ['-h', '127.0.0.1', '-P', String(trial.server.port), '-u', 'root', 'locks'];
     await new Promise<void>((resolve, reject) => {
-      const client = execFile('mariadb', given, (error) => (error ? reject(new Error(error.message)) : resolve()));
+      const client = execFile('mariadb', given, (error) =>
+        error ? reject(new Error(error.message)) : resolve(),
+      );
       client.stdin?.end(migration({ name: 'by_hand' }));
     });
     await granted(

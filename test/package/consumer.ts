@@ -4,6 +4,8 @@ import { LockModule, LockService, Locked } from 'nestjs-interlock';
 import { mysql } from 'nestjs-interlock/mysql';
 import { migration, postgres, type PostgresPool } from 'nestjs-interlock/postgres';
 import { redis } from 'nestjs-interlock/redis';
+import { LockTelemetryModule } from 'nestjs-interlock/opentelemetry';
+import { LockHealthIndicator, LockHealthModule } from 'nestjs-interlock/terminus';
 import * as testing from 'nestjs-interlock/testing';
 
 @Injectable()
@@ -38,5 +40,15 @@ export const elsewhere = [
 ];
 
 export const sql: string = migration({ schema: 'locks' });
+
+@Module({ imports: [LockHealthModule, LockTelemetryModule.forRoot({ keys: true })] })
+export class ObservedModule {
+  constructor(private readonly locks: LockHealthIndicator) {}
+
+  async isUp(): Promise<boolean> {
+    const { locks } = await this.locks.isHealthy('locks', { timeout: '500ms' });
+    return locks.status === 'up';
+  }
+}
 
 export const names: readonly string[] = Object.keys(testing);

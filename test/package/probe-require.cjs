@@ -9,4 +9,4 @@ const redis = require('nestjs-interlock/redis');
 const testing = require('nestjs-interlock/testing');
 const { probe } = require('./probe.cjs');
 
-void probe({ NestFactory, entry, mysql, postgres, redis, testing });
+void probe({ NestFactory, entry, mysql, postgres, redis, testing, load: async (name) => require(name) });

@@ -10,8 +10,9 @@ const assert = require('node:assert/strict');
  * @param {typeof import('nestjs-interlock/postgres')} modules.postgres
  * @param {typeof import('nestjs-interlock/redis')} modules.redis
  * @param {typeof import('nestjs-interlock/testing')} modules.testing
+ * @param {(name: string) => Promise<any>} modules.load
  */
-exports.probe = async function probe({ NestFactory, entry, mysql, postgres, redis, testing }) {
+exports.probe = async function probe({ NestFactory, entry, mysql, postgres, redis, testing, load }) {
   assert.ok(Object.keys(testing).length > 0, 'the entry point for tests exports something');
 
   /** @param {Parameters<typeof entry.LockModule.forRoot>} options */
@@ -42,4 +43,32 @@ exports.probe = async function probe({ NestFactory, entry, mysql, postgres, redi
     assert.equal(new RegExp(`npm install.*${client}`).test(message), !installed, message);
     console.log(message);
   }
+  await probePeers({ NestFactory, entry, load, installed });
 };
+
+/**
+ * What needs a package that not everybody has: without it, the error names it.
+ *
+ * @param {object} modules
+ * @param {typeof import('@nestjs/core').NestFactory} modules.NestFactory
+ * @param {typeof import('nestjs-interlock')} modules.entry
+ * @param {(name: string) => Promise<any>} modules.load
+ * @param {boolean} modules.installed
+ */
+async function probePeers({ NestFactory, entry, load, installed }) {
+  const peers = { terminus: '@nestjs/terminus', opentelemetry: '@opentelemetry/api' };
+  if (!installed) {
+    for (const [name, peer] of Object.entries(peers))
+      await assert.rejects(load(`nestjs-interlock/${name}`), (error) => String(error).includes(peer));
+    return;
+  }
+  const { LockHealthIndicator, LockHealthModule } = await load('nestjs-interlock/terminus');
+  const { LockTelemetryModule } = await load('nestjs-interlock/opentelemetry');
+  class AppModule {}
+  const imports = [entry.LockModule.forRoot(), LockHealthModule, LockTelemetryModule.forRoot()];
+  const app = await NestFactory.createApplicationContext({ module: AppModule, imports }, { logger: false });
+  const health = await app.get(LockHealthIndicator).isHealthy('locks');
+  assert.equal(health.locks.status, 'up');
+  await app.get(entry.LockService).using('k', async () => undefined);
+  await app.close();
+}

@@ -8,4 +8,4 @@ import * as redis from 'nestjs-interlock/redis';
 import * as testing from 'nestjs-interlock/testing';
 import { probe } from './probe.cjs';
 
-await probe({ NestFactory, entry, mysql, postgres, redis, testing });
+await probe({ NestFactory, entry, mysql, postgres, redis, testing, load: (name) => import(name) });

@@ -41,11 +41,12 @@ describe('a claim right behind a release of the same key, on one backend', () =>
   it('does not pass by somebody elsewhere who waits', async () => {
     const [here, elsewhere] = [await trial.connect(), await trial.connect()];
     const first = await granted(here.backend, trial.claim());
-    const patient = await busy(elsewhere.backend, trial.claim({ queue: true }));
+    const claim = trial.claim({ queue: true });
+    const patient = await busy(elsewhere.backend, claim);
     const ear = listenTo(patient);
     const { released, next } = handOn(here.backend, first, trial.claim({ queue: true }));
     expect(await released).toBe('released');
-    expect(await next).toMatchObject({ busy: { ahead: 1 } });
+    expect(await next).toMatchObject({ busy: { holder: claim.owner } });
     await until(() => ear.hints === 1, 'the hint');
     expect(await patient.retry()).toMatchObject({ fence: expect.any(BigInt) });
   });

@@ -38,11 +38,12 @@ describe('the line on a Redis server', () => {
   it('[36] keeps a newcomer out as long as somebody waits, and leaves no trace of a claim that does not', async () => {
     const { backend } = await trial.connect();
     const holder = await granted(backend, trial.claim());
-    await busy(backend, trial.claim({ queue: true }));
+    const head = trial.claim({ queue: true });
+    await busy(backend, head);
     await backend.release(holder);
     const { busy: why } = await busy(backend, trial.claim());
-    expect(why).toEqual({ expiresInMs: expect.any(Number), ahead: 1 });
-    expect((await backend.inspect('trial:key'))?.waiting).toBe(1);
+    expect(why).toEqual({ holder: head.owner, expiresInMs: expect.any(Number), ahead: 0 });
+    expect((await backend.inspect('trial:key'))?.waiting).toBe(0);
   });
 
   it('[37] skips a dead head of the line within a second of its heartbeat', async () => {
@@ -141,10 +142,10 @@ describe('the line on a Redis server', () => {
     expect(await trial.admin.pubsub('CHANNELS', '*')).toHaveLength(1);
   });
 
-  it('[15] hands over with two server calls by the one who waits', async () => {
+  it('[15] hands over with two server calls where the lock cannot come with the hint', async () => {
     const { backend } = await trial.connect();
     const holder = await granted(backend, trial.claim());
-    const next = waitFor(backend, trial.claim({ queue: true }));
+    const next = waitFor(backend, trial.claim({ queue: true, firm: true }));
     await until(async () => (await backend.inspect('trial:key'))?.waiting === 1, 'a place');
     await trial.admin.config('RESETSTAT');
     await backend.release(holder);

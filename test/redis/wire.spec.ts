@@ -149,6 +149,25 @@ describe('a wire', () => {
       expect(await lease.release()).toBe(true);
     });
 
+    it('[24] survives a connection that breaks while it begins to listen again', async () => {
+      const unhandled: unknown[] = [];
+      const note = (reason: unknown): void => void unhandled.push(reason);
+      process.on('unhandledRejection', note);
+      try {
+        await locks.start();
+        for (let round = 0; round < 3; round++) {
+          const lost = wire.loseReply(([name]) => name === 'subscribe');
+          wire.cut();
+          await lost.arrived;
+          const works = (): Promise<boolean> => locks.using('a', { wait: 50 }, () => true).catch(() => false);
+          await until(works, 'it works again');
+        }
+        expect(unhandled).toEqual([]);
+      } finally {
+        process.off('unhandledRejection', note);
+      }
+    });
+
     it('leaves nothing behind when the reply to a release is lost', async () => {
       const lease = await locks.acquire('a');
       const lost = wire.loseReply(runs(releaseScript));

@@ -69,6 +69,8 @@ describe('The ticket shop', () => {
       const { code, output } = await start().run;
 
       expect(output).toContain('sold exactly once   20 of 20 seats');
+      expect(output).toContain('GET /health         up, up, up');
+      expect(output).toMatch(/GET \/metrics {8}\d{3} locks taken, \d+ found busy/);
       expect(output).toMatch(/replica-3 goes on, and its write is refused: fence \d+/);
       expect(output).toContain('✔ Every seat was sold exactly once.');
       expect(code).toBe(0);
@@ -97,6 +99,8 @@ describe('The ticket shop', () => {
       const { code, output } = await start('--backend', 'redis').run;
 
       expect(output).toContain('sold exactly once   20 of 20 seats');
+      expect(output).toContain('GET /health         up, up, up');
+      expect(output).toMatch(/GET \/metrics {8}\d{3} locks taken, \d+ found busy/);
       expect(output).toContain('replica-3 is killed (SIGKILL)');
       expect(output).toMatch(/replica-2 goes on, and its write is refused: fence \d+/);
       expect(output).toContain('✔ Every seat was sold exactly once.');

@@ -195,6 +195,12 @@ class Line {
   private expect(words: readonly string[]): void {
     if (/^hello$/i.test(words[0] ?? '') && words[1] === '3') this.speaksResp3 = true;
     if (/subscribe$/i.test(words[0] ?? '')) {
+      const trap = [...this.wire.traps].find(({ to, fate }) => fate === 'lose' && to(words));
+      if (trap) {
+        this.wire.traps.delete(trap);
+        trap.spring(this);
+        this.cut();
+      }
       // it is answered by messages, which RESP3 marks as such
       if (!this.speaksResp3) this.follows = false;
       return;

@@ -11,8 +11,12 @@ export const DISCONNECT_LIMIT_MS = 500;
 /** A client that does not tell of its end by then has none to tell of. */
 const CLOSE_LIMIT_MS = 2 * DISCONNECT_LIMIT_MS;
 
-/** What makes a client of ours refuse what cannot be written at once, and forget what was in flight. */
+/**
+ * What makes a client of ours refuse what cannot be written at once, and forget what was in flight. Who listens
+ * subscribes anew by itself: when a connection breaks while the client does that, nobody handles its rejection.
+ */
 const NOTHING_LATE = {
+  autoResubscribe: false,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,

@@ -12,6 +12,7 @@ import {
   type RenewOutcome,
 } from '../lock-backend.js';
 import { HandOff } from '../hand-off.js';
+import type { HintListener } from '../hints.js';
 import { lockName, lockOf, lockPattern } from './key-names.js';
 import { keyPrefixOf, type RedisNode } from './redis-client.js';
 import { RedisConnection, type RedisTarget } from './redis-connection.js';
@@ -34,6 +35,8 @@ import {
 
 /** So many leases or places are kept in one step; nobody else is served meanwhile, for about half a millisecond. */
 const BATCH = 250;
+/** For so long after a sign of life a place in the line is kept, and a lock that was handed to it: the scripts' SILENCE_MS. */
+const SILENCE_MS = 1000;
 /** A claim that arrives after it was abandoned is refused for so long. */
 const ABANDONED_MS = '60000';
 const SCAN_SIZE = '250';
@@ -93,9 +96,8 @@ export class RedisBackend implements LockBackend {
   }
 
   async abandon(claim: Claim): Promise<void> {
-    const { hints } = this.opened;
-    hints.forget(claim.owner);
-    const place = `${this.wishOf(claim, hints.channel)}|${claim.owner}`;
+    this.opened.hints.forget(claim.owner);
+    const place = `${this.wishOf(claim)}|${claim.owner}`;
     await this.run('abandon', claim, abandonScript, asItIs, claim.owner, place, ABANDONED_MS);
   }
 
@@ -115,12 +117,14 @@ export class RedisBackend implements LockBackend {
 
   async stay(claims: readonly Claim[]): Promise<readonly boolean[]> {
     const batches = this.batchesOf(claims, ({ key }) => key);
+    const sentAtMs = this.opened.clock.now();
     const answers = await Promise.allSettled(batches.map((batch) => this.stayBatch(batch)));
     const ask = new Set<Claim>();
     for (const [nth, answer] of answers.entries()) {
       // of those whose servers did not answer, each finds out for himself
       batches[nth]?.forEach((claim, at) => {
         if (answer.status === 'rejected' || answer.value[at] !== false) ask.add(claim);
+        else this.connection?.hints.stoodAt(claim.owner, sentAtMs);
       });
     }
     return claims.map((claim) => ask.has(claim));
@@ -187,8 +191,13 @@ export class RedisBackend implements LockBackend {
   private sendClaim(claim: Claim, place: WaitingPlace | undefined): Promise<Grant | Place> {
     const { key, owner, ttlMs, queue } = claim;
     const connection = this.opened;
-    const wish = this.wishOf(claim, connection.hints.channel);
-    const given = [lockName(key), connection.servers.fenceName(key), owner, String(ttlMs), wish];
+    const given = [
+      lockName(key),
+      connection.servers.fenceName(key),
+      owner,
+      String(ttlMs),
+      this.wishOf(claim),
+    ];
     if (this.delay !== '') given.push(queue ? '1' : '', this.wholeOf(ttlMs));
     else if (queue) given.push('1');
     const sentAtMs = connection.clock.now();
@@ -210,14 +219,25 @@ export class RedisBackend implements LockBackend {
   ): Grant | Place {
     if (!Array.isArray(reply)) return this.granted(claim, reply, sentAtMs, place);
     const busy = readBusy(reply as string[]);
-    if (!place) return new WaitingPlace(this, claim, busy);
-    place.busy = busy;
+    if (!place) return new WaitingPlace(this, claim, busy, sentAtMs);
+    place.goesOn(busy, sentAtMs);
     return place;
   }
 
   /** @internal */
-  listen(claim: Claim, wake: () => void): void {
-    if (claim.queue) this.connection?.hints.listen(claim.owner, wake);
+  listen(claim: Claim, listener: HintListener): void {
+    if (claim.queue) this.connection?.hints.listen(claim.owner, listener);
+  }
+
+  /**
+   * @internal A lock that the one before handed over is kept for as long as the place was, so from a moment behind the
+   * last request that was answered with "wait". Too little of that may be left to renew it in time.
+   */
+  takeOver(claim: Claim, fence: bigint, stoodAtMs: number): Grant | undefined {
+    const { connection } = this;
+    if (!connection || connection.clock.now() > stoodAtMs + SILENCE_MS / 2) return undefined;
+    connection.hints.forget(claim.owner);
+    return { claim, fence, sentAtMs: stoodAtMs, leaseMs: SILENCE_MS };
   }
 
   /** The keys of locks, primary by primary, page by page; some more than once, as SCAN has it. */
@@ -238,7 +258,11 @@ export class RedisBackend implements LockBackend {
 
   private sendRelease({ key, owner, mode }: Claim, lingerMs = 0): Promise<'released' | 'gone'> {
     const connection = this.opened;
-    const given = [lockName(key), ...connection.servers.witnesses(key, mode)];
+    const { servers } = connection;
+    // in a cluster no lock is handed over, so no fence is needed
+    const given = servers.redirects
+      ? [lockName(key), ...servers.witnesses(key, mode)]
+      : [lockName(key), servers.fenceName(key)];
     const keyCount = given.length;
     given.push(owner);
     if (lingerMs > 0) given.push(String(lingerMs));
@@ -276,9 +300,15 @@ export class RedisBackend implements LockBackend {
   ): Promise<Grant | Place> {
     this.handOff = undefined;
     const { key, owner, ttlMs } = claim;
-    const { clock, hints, servers } = this.opened;
-    const wish = this.wishOf(claim, hints.channel);
-    const given = [lockName(key), servers.fenceName(key), handOff.owner, owner, String(ttlMs), wish];
+    const { clock, servers } = this.opened;
+    const given = [
+      lockName(key),
+      servers.fenceName(key),
+      handOff.owner,
+      owner,
+      String(ttlMs),
+      this.wishOf(claim),
+    ];
     if (this.delay !== '') given.push(this.wholeOf(ttlMs));
     const sentAtMs = clock.now();
     const reply = this.opened.run({
@@ -380,10 +410,10 @@ export class RedisBackend implements LockBackend {
 
   private async stayBatch(claims: readonly Claim[]): Promise<boolean[]> {
     void this.handOff?.send();
-    const { hints, servers } = this.opened;
+    const { servers } = this.opened;
     const names = claims.map(({ key }) => lockName(key));
     names.push(...claims.flatMap(({ key, mode }) => servers.witnesses(key, mode)));
-    const places = claims.map((claim) => `${this.wishOf(claim, hints.channel)}|${claim.owner}`);
+    const places = claims.map((claim) => `${this.wishOf(claim)}|${claim.owner}`);
     return this.opened.run({
       verb: 'keep the place in the line of',
       key: nameOf(claims.map(({ key }) => key)),
@@ -415,10 +445,20 @@ export class RedisBackend implements LockBackend {
   }
 
   /** What the scripts take for mode, take and of, and for whom to tell. */
-  private wishOf({ mode, take, of }: Claim, channel: string): string {
+  private wishOf(claim: Claim): string {
     const { delay } = this;
-    if (mode === 'exclusive') return `e${delay}|${channel}`;
+    const { channel } = this.opened.hints;
+    const { mode, take, of } = claim;
+    if (mode === 'exclusive') return `e${delay}|${this.takesOver(claim) ? '=' : ''}${channel}`;
     return mode === 'shared' ? `s${delay}|${channel}` : `p,${take},${of}${delay}|${channel}`;
+  }
+
+  /**
+   * Whether this owner may be handed the lock by a message, for a short first lease. A cluster does not tell whether
+   * anybody hears a message; replicas have to acknowledge a grant; and a lockDelay is for those who knew of theirs.
+   */
+  private takesOver({ firm, ttlMs }: Claim): boolean {
+    return !firm && ttlMs >= SILENCE_MS && this.delay === '' && !this.acks && !this.opened.servers.redirects;
   }
 
   /** For how long the server keeps a lease and the lockDelay behind it. */

@@ -7,6 +7,7 @@ const pieces = new Map<string, string>([
   ['fence', scripts.fence],
   ['mine', scripts.mine],
   ['give-back', scripts.giveBack],
+  ['hand-over', scripts.handOver],
 ]);
 
 /** Lua has no include; a line `include('state')` stands for the text of that piece. */

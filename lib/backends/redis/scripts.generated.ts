@@ -246,9 +246,30 @@ else
 mine = call('ZSCORE', held, '|' .. owner)
 end
 if someoneLeft then
+include('hand-over')
+if lingerMs or not handOver() then
 wake()
 end
+end
 return mine and 1 or 0`,
+  handOver: `local function handOver()
+local head = call('ZRANGE', line, 0, 0)[1]
+local channel, owner = string.match(head or '', '^e|(=[^|]*)|(.*)$')
+local left = owner and (call('ZSCORE', beat, head) or 0) - now
+if not owner or left < 1 or inside().mode or call('EXISTS', key .. ':gone:' .. owner) == 1 then
+return false
+end
+include('fence')
+left = string.format('%.0f', left)
+call('SET', key, owner .. '|' .. left .. '|' .. fence .. '|e|' .. channel, 'PX', left)
+if publish(channel, '=' .. fence .. '|' .. owner) == 0 then
+call('DEL', key)
+return false
+end
+call('ZREM', line, head)
+call('ZREM', beat, head)
+return true
+end`,
   inspect: `local call = redis.call
 local key = KEYS[1]
 local time = call('TIME')
@@ -473,7 +494,8 @@ end
 return true
 end
 local function publish(channel, message)
-redis.pcall('PUBLISH', channel, message)
+local heard = redis.pcall('PUBLISH', string.match(channel, '^=?(.*)$'), message)
+return type(heard) == 'number' and heard or 0
 end
 local function wake()
 admitLine(inside(), WINDOW, publish)

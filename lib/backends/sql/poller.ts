@@ -1,4 +1,5 @@
 import type { Timer } from '../../core/clock.js';
+import type { HintListener } from '../hints.js';
 import type { Claim } from '../lock-backend.js';
 import type { SqlSession } from './sql-session.js';
 
@@ -12,7 +13,7 @@ const OF_AGE = 1 / 20;
 
 interface Waiting {
   readonly claim: Claim;
-  readonly wake: () => void;
+  readonly listener: HintListener;
   readonly sinceMs: number;
   dueAtMs: number;
   /** A hint was given, and nothing was asked since. */
@@ -31,12 +32,12 @@ export class Poller {
 
   constructor(private readonly session: SqlSession) {}
 
-  /** Calls `wake` when it may be the claim's turn. Replaces the callback given before. */
-  listen(claim: Claim, wake: () => void): void {
+  /** Tells the listener when it may be the claim's turn. */
+  listen(claim: Claim, listener: HintListener): void {
     const nowMs = this.session.clock.now();
     const sinceMs = this.waiting.get(claim.owner)?.sinceMs ?? nowMs;
     const dueAtMs = nowMs + pauseMs(nowMs - sinceMs, 0);
-    this.waiting.set(claim.owner, { claim, wake, sinceMs, dueAtMs, hinted: false });
+    this.waiting.set(claim.owner, { claim, listener, sinceMs, dueAtMs, hinted: false });
     this.arm();
   }
 
@@ -82,7 +83,7 @@ export class Poller {
       // who asked meanwhile, or left, is another one now
       if (answers[nth] !== '1' || this.waiting.get(one.claim.owner) !== one) return;
       one.hinted = true;
-      one.wake();
+      one.listener.hint();
     });
     this.arm();
   }

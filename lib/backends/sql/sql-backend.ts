@@ -1,6 +1,7 @@
 import { BackendError } from '../backend-error.js';
 import { BackendUsers } from '../backend-users.js';
 import { HandOff } from '../hand-off.js';
+import type { HintListener } from '../hints.js';
 import type {
   BackendContext,
   BackendTraits,
@@ -161,10 +162,10 @@ export class SqlBackend implements LockBackend {
   }
 
   /** @internal */
-  listen(claim: Claim, wake: () => void): void {
+  listen(claim: Claim, listener: HintListener): void {
     if (!claim.queue) return;
-    if (this.poller) this.poller.listen(claim, wake);
-    else this.session?.hints.listen(claim.owner, wake);
+    if (this.poller) this.poller.listen(claim, listener);
+    else this.session?.hints.listen(claim.owner, listener);
   }
 
   private answer(
@@ -177,8 +178,8 @@ export class SqlBackend implements LockBackend {
     if (read === 'abandoned') throw abandoned(claim);
     if ('busy' in read) {
       this.poller?.asked(claim.owner);
-      if (!place) return new WaitingPlace(this, claim, read.busy);
-      place.busy = read.busy;
+      if (!place) return new WaitingPlace(this, claim, read.busy, sentAtMs);
+      place.goesOn(read.busy, sentAtMs);
       return place;
     }
     if (place) this.session?.hints.forget(claim.owner);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Ahead } from './ahead.js';
 import { abandonment } from './cases/abandonment.js';
 import { basics } from './cases/basics.js';
 import { fences } from './cases/fences.js';
@@ -69,26 +70,31 @@ export function describeLockBackend(name: string, options: ContractOptions): Con
   const { describe, it } = options.runner ?? globalRunner();
   const ran = new Set<string>();
   const ruledOut = new Set<string>();
+  const applicable = runnable.filter((one) => one.appliesTo(options.traits));
+  const ahead = new Ahead(
+    applicable.map((one) => () => Trial.run(options, one.run)),
+    options.sideBySide ?? 1,
+  );
+  for (const { id } of runnable) if (!applicable.some((one) => one.id === id)) ruledOut.add(id);
   describe(`the contract of a lock backend: ${name}`, () => {
-    for (const [theme, cases] of byTheme()) {
-      const [applicable, others] = split(cases, (one) => one.appliesTo(options.traits));
-      for (const { id } of others) ruledOut.add(id);
-      if (applicable.length === 0) continue;
+    for (const [theme, cases] of byTheme(applicable)) {
       describe(theme, () => {
-        for (const one of applicable) it(one.name, () => run(one, options, ran), TRIAL_LIMIT_MS);
+        for (const one of cases) {
+          const run = (): Promise<void> => {
+            ran.add(one.id);
+            return ahead.result(applicable.indexOf(one));
+          };
+          it(one.name, run, TRIAL_LIMIT_MS);
+        }
       });
     }
     // in a block of its own: Mocha runs the tests of a block before the blocks in it
     describe('completeness', () => {
       it('[seam] ran every case that the traits do not rule out', () => checkComplete(ran, ruledOut));
+      it('[seam] leaves nothing on the server', () => checkEmpty(options));
     });
   });
   return { ran, ruledOut };
-}
-
-async function run(one: RunnableCase, options: ContractOptions, ran: Set<string>): Promise<void> {
-  ran.add(one.id);
-  await Trial.run(options, one.run);
 }
 
 async function checkComplete(ran: ReadonlySet<string>, ruledOut: ReadonlySet<string>): Promise<void> {
@@ -96,16 +102,16 @@ async function checkComplete(ran: ReadonlySet<string>, ruledOut: ReadonlySet<str
   assert.deepEqual(missing, [], 'these cases were not run, and the traits do not rule them out');
 }
 
-function byTheme(): ReadonlyMap<string, readonly RunnableCase[]> {
+async function checkEmpty({ leftovers }: ContractOptions): Promise<void> {
+  assert.deepEqual((await leftovers?.()) ?? [], []);
+}
+
+function byTheme(cases: readonly RunnableCase[]): ReadonlyMap<string, readonly RunnableCase[]> {
   const themes = new Map<string, RunnableCase[]>();
-  for (const one of runnable) {
-    const cases = themes.get(one.theme);
-    if (cases) cases.push(one);
+  for (const one of cases) {
+    const others = themes.get(one.theme);
+    if (others) others.push(one);
     else themes.set(one.theme, [one]);
   }
   return themes;
-}
-
-function split<T>(items: readonly T[], test: (item: T) => boolean): [T[], T[]] {
-  return [items.filter(test), items.filter((item) => !test(item))];
 }

@@ -1,6 +1,7 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { LockModule, type LockBackend } from 'nestjs-interlock';
 import { DiaryController } from './diary.controller.js';
+import { ObservabilityModule } from './observability.module.js';
 import { SeatStore } from './seat-store.js';
 import { SeatsController } from './seats.controller.js';
 import { SeatsService } from './seats.service.js';
@@ -21,7 +22,10 @@ export class ShopModule {
   static register({ name, prefix, backend, store, locked }: ShopOptions): DynamicModule {
     return {
       module: ShopModule,
-      imports: [LockModule.forRoot({ backend, prefix, identity: name, shutdownTimeout: '500ms' })],
+      imports: [
+        LockModule.forRoot({ backend, prefix, identity: name, shutdownTimeout: '500ms' }),
+        ObservabilityModule.register(),
+      ],
       controllers: [SeatsController, DiaryController],
       providers: [
         { provide: SeatsService, useClass: locked ? SeatsService : UnlockedSeatsService },

@@ -5,9 +5,11 @@
  *     node --import ./scripts/ts.mjs test/faults/matrix/actor-app.ts '<plan as JSON>'
  */
 import 'reflect-metadata';
-import type { ActorPlan, Contestant, HeldLock } from './contestant.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RESULT, type ActorPlan, type Contestant, type HeldLock } from './contestant.js';
 import { readLines, writeLine } from './json-lines.js';
 import { nowMs } from './monotonic.js';
+import { plant } from './mutants.js';
 import { ResourceClient } from './resource.js';
 
 /** What an actor can be told to do with locks. `id` names the attempt, and the lock that comes of it. */
@@ -25,6 +27,8 @@ export type Command =
   | { readonly do: 'abort' | 'check' | 'read' | 'commit' | 'write' | 'release'; readonly id: string }
   /** Occupies the event loop, and looks whether the lock is still held before anything else can happen. */
   | { readonly do: 'block'; readonly id: string; readonly ms: number }
+  /** Works so long under a lock, and answers with what came of it. */
+  | { readonly do: 'guard'; readonly key: string; readonly ttlMs: number; readonly ms: number }
   | { readonly do: 'leap'; readonly ms: number }
   | { readonly do: 'inspect'; readonly key: string }
   | { readonly do: 'count' | 'close' | 'forget' };
@@ -90,6 +94,7 @@ interface Held {
 }
 
 const plan = JSON.parse(process.argv[2] ?? '') as ActorPlan;
+let isReady = false;
 const attempts = new Map<string, AbortController>();
 const locks = new Map<string, Held>();
 
@@ -98,7 +103,10 @@ const tell = (line: Line): void => writeLine(process.stdout, line);
 for (const event of ['unhandledRejection', 'uncaughtException'] as const)
   process.on(event, (reason: unknown) => {
     const text = reason instanceof Error ? (reason.stack ?? reason.message) : String(reason);
-    tell({ log: 'unhandled', text: `${event}: ${text}` });
+    // a client says which command it was
+    const { command } = reason as { command?: object };
+    tell({ log: 'unhandled', text: `${event}: ${text} ${JSON.stringify(command ?? '')}` });
+    if (!isReady) process.exit(1);
   });
 
 // before anything is loaded that looks at the time of day
@@ -114,6 +122,7 @@ async function open(): Promise<Contestant> {
     const { openIncumbent } = await import('./incumbents.js');
     return openIncumbent(plan);
   }
+  if (plan.mutant !== undefined) plant(plan.mutant);
   const { Interlock } = await import('./interlock.js');
   return Interlock.start(
     plan,
@@ -192,6 +201,14 @@ async function release(id: string): Promise<boolean | string> {
   return answer;
 }
 
+async function guard({ key, ttlMs, ms }: Extract<Command, { do: 'guard' }>): Promise<unknown> {
+  const work = async (): Promise<string> => {
+    await sleep(ms);
+    return RESULT;
+  };
+  return contestant.guard?.({ key, ttlMs, waitMs: 5_000 }, work).catch(String);
+}
+
 function block(id: string, ms: number): boolean {
   const endMs = nowMs() + ms;
   while (nowMs() < endMs);
@@ -222,6 +239,8 @@ async function carryOut(command: Command): Promise<unknown> {
       return release(command.id);
     case 'block':
       return block(command.id, command.ms);
+    case 'guard':
+      return guard(command);
     case 'leap':
       leapMs += command.ms;
       return undefined;
@@ -238,6 +257,7 @@ async function carryOut(command: Command): Promise<unknown> {
   }
 }
 
+isReady = true;
 tell({ log: 'ready' });
 readLines<{ readonly to: number; readonly command: Command }>(process.stdin, ({ to, command }) => {
   void carryOut(command)

@@ -54,9 +54,8 @@ export class Actor {
     child.stdin?.on('error', () => undefined);
   }
 
-  /** @param flags for Node, before the program */
-  static async start(plan: ActorPlan, road: Road, flags: readonly string[] = []): Promise<Actor> {
-    const args = ['--import', './scripts/ts.mjs', ...flags, PROGRAM, JSON.stringify(plan)];
+  static async start(plan: ActorPlan, road: Road): Promise<Actor> {
+    const args = ['--import', './scripts/ts.mjs', PROGRAM, JSON.stringify(plan)];
     const env = { ...process.env, NODE_OPTIONS: '' };
     const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['pipe', 'pipe', 'inherit'] });
     const actor = new Actor(plan.name, road, child);
@@ -121,6 +120,11 @@ export class Actor {
   /** Undefined where that cannot be asked, or was not answered. */
   async inspect(key: string): Promise<KeyState | undefined> {
     return ((await this.ask({ do: 'inspect', key })) as KeyState | null) ?? undefined;
+  }
+
+  /** What came of some work under a lock. */
+  guard(key: string, ttlMs: number, ms: number): Promise<unknown> {
+    return this.ask({ do: 'guard', key, ttlMs, ms });
   }
 
   async count(): Promise<Readonly<Record<string, number>>> {

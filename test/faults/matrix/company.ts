@@ -15,8 +15,7 @@ export class Company {
     private readonly name: string,
     private readonly resourcePort: number,
     private readonly library = 'interlock',
-    /** For Node, before the program. */
-    private readonly flags: readonly string[] = [],
+    private readonly mutant?: string,
   ) {}
 
   /** So many who can play; where all is in one process, it is the same one. */
@@ -61,7 +60,8 @@ export class Company {
       backend: { kind, target: road.target },
       ...(road.careful !== undefined && { careful: { kind, target: road.careful } }),
       resourcePort: this.resourcePort,
+      mutant: this.mutant,
     };
-    return Actor.start(plan, road, this.flags);
+    return Actor.start(plan, road);
   }
 }

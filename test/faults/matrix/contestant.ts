@@ -1,5 +1,3 @@
-import type { LockBackend } from '../../../lib/backends/lock-backend.js';
-
 /** A lock that somebody holds, whoever made the library. */
 export interface HeldLock {
   /** Undefined where the library has none. */
@@ -23,6 +21,8 @@ export interface Wish {
 /** A lock library in an application, as an actor uses it. */
 export interface Contestant {
   acquire(wish: Wish): Promise<HeldLock>;
+  /** Runs the body under the lock, and gives back what it gave. */
+  guard?<T>(wish: Omit<Wish, 'signal'>, body: () => Promise<T>): Promise<T>;
   /** Undefined where that cannot be asked. */
   inspect?(key: string): Promise<KeyState>;
   /** What it counts of itself. */
@@ -48,8 +48,10 @@ export interface ActorPlan {
   /** What a second lock service of the same application, `careful`, is made with. */
   readonly careful?: { readonly kind: string; readonly target?: unknown };
   readonly resourcePort: number;
+  /** A bug that is planted before the library is loaded. */
+  readonly mutant?: string | undefined;
 }
 
 export const CALL_TIMEOUT_MS = 300;
-
-export type MakeBackend = (target: never) => LockBackend;
+/** Of all guarded work. */
+export const RESULT = 'the result';

@@ -66,6 +66,12 @@ export class Interlock implements Contestant {
     return new HeldLease(await locks.acquire(key, { ttl: ttlMs, wait: waitMs, signal }));
   }
 
+  async guard<T>({ key, ttlMs, waitMs }: Omit<Wish, 'signal'>, body: () => Promise<T>): Promise<T> {
+    const [locks] = this.services;
+    if (!locks) throw new Error('There is no service.');
+    return locks.using(key, { ttl: ttlMs, wait: waitMs }, body);
+  }
+
   async inspect(key: string): Promise<KeyState> {
     const snapshot = await this.services[0]?.inspect(key);
     return { holder: snapshot?.holders[0]?.owner.split('~')[0], waiting: snapshot?.waiting ?? 0 };

@@ -14,7 +14,7 @@ import type { Denial, Servers, World } from './world.js';
 const SETTINGS = [
   ['--appendonly', 'yes', '--appendfsync', 'always'],
   ['--enable-debug-command', 'local', '--enable-protected-configs', 'yes'],
-  ['--key-load-delay', '1000', '--loading-process-events-interval-bytes', '1024'],
+  ['--loading-process-events-interval-bytes', '1024'],
 ].flat();
 const FILLERS = 500;
 /** What the error says of a connection that was there a moment ago. */
@@ -209,6 +209,7 @@ export class SingleRedisWorld extends RedisWorld {
         error: new RegExp(`\\(LOADING|${DISCONNECTED}`),
         begin: async () => {
           await insider.call('DEBUG', 'POPULATE', FILLERS);
+          await insider.call('CONFIG', 'SET', 'key-load-delay', '1000');
           insider.call('DEBUG', 'RELOAD').catch(() => undefined);
           await sleep(50);
         },
@@ -220,6 +221,7 @@ export class SingleRedisWorld extends RedisWorld {
             )
           )
             await sleep(20);
+          await insider.call('CONFIG', 'SET', 'key-load-delay', '0');
         },
       },
       {

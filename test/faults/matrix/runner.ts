@@ -21,8 +21,8 @@ export interface Order {
   readonly runs: number;
   readonly seed: number;
   readonly library?: string;
-  /** For Node, before the program of each actor. */
-  readonly flags?: readonly string[];
+  /** See mutants.ts. */
+  readonly mutant?: string;
   /** Ends the whole when it says so. */
   readonly isEnough?: (run: Run) => boolean;
   readonly onRun?: (run: Run) => void;
@@ -143,8 +143,8 @@ class Lane {
   private async open(): Promise<[World, Company]> {
     this.world ??= await WORLDS[this.letter]?.();
     if (!this.world) throw new Error(`There is no world ${this.letter}.`);
-    const { library, flags } = this.order;
-    this.company ??= new Company(this.world, this.name, this.resource.port, library, flags);
+    const { library, mutant } = this.order;
+    this.company ??= new Company(this.world, this.name, this.resource.port, library, mutant);
     return [this.world, this.company];
   }
 

@@ -131,7 +131,11 @@ export class Stage {
   async wait(actor: Actor, key = this.key(), turn = true, more: { service?: string } = {}): Promise<Attempt> {
     const before = (await this.waitingFor(actor, key)) ?? 0;
     const waiting = actor.acquire(key, { ttlMs: this.ttlMs, waitMs: LONG_WAIT_MS, turn, ...more });
-    const inLine = async (): Promise<boolean> => ((await this.waitingFor(actor, key)) ?? Infinity) > before;
+    // or has it, when the holder was starved out of its lease
+    let isOver = false;
+    void waiting.granted.then(() => (isOver = true));
+    const inLine = async (): Promise<boolean> =>
+      isOver || ((await this.waitingFor(actor, key)) ?? Infinity) > before;
     await until(inLine, `${actor.name} waits for ${key}`, PATIENCE_MS);
     return waiting;
   }

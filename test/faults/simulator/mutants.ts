@@ -1,13 +1,5 @@
-import { register } from 'node:module';
+import { plantPatches, type Patch } from '../patching.js';
 import type { Flaws } from './world.js';
-
-/** A change to one file of the library, by its text. */
-export interface Patch {
-  /** Below lib/. */
-  readonly file: string;
-  readonly find: string;
-  readonly replace: string;
-}
 
 /** A bug that a lock library may have, planted to see that it is found. */
 export interface Mutant {
@@ -114,8 +106,6 @@ export const HARMLESS: readonly Mutant[] = [
 export async function plant(name: string): Promise<Flaws> {
   const mutant = [...MUTANTS, ...HARMLESS].find((candidate) => candidate.name === name);
   if (!mutant) throw new Error(`There is no mutant "${name}".`);
-  if (mutant.patches) {
-    register(new URL('patching-hooks.mjs', import.meta.url), { data: mutant.patches });
-  }
+  if (mutant.patches) plantPatches(mutant.patches);
   return mutant.flaws ?? {};
 }

@@ -46,6 +46,11 @@ else
   mine = call('ZSCORE', held, '|' .. owner)
 end
 if someoneLeft then
-  wake()
+
+  include('hand-over')
+
+  if lingerMs or not handOver() then
+    wake()
+  end
 end
 return mine and 1 or 0

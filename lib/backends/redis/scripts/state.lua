@@ -12,6 +12,8 @@
 --   key:beat   zset     the same places → until when they count as alive, in ms
 --   key:gone:OWNER      abandoned: a claim of OWNER that arrives late is refused
 --
+-- A '=' before the channel says that its owner takes the lock over by a message (see hand-over).
+--
 -- A lockDelay is written behind the kind of its holder, as in 'e+5000'. The expiry is the end of the delay then: in
 -- its last 5000 ms the lease is over, and the key is kept closed. A release and an eviction take all of it away.
 --
@@ -166,9 +168,11 @@ local function admitLine(room, count, welcome)
   return true
 end
 
--- A hint is worth less than the step that it belongs to, so a failure to publish is passed over.
+-- A hint is worth less than the step that it belongs to, so a failure to publish is passed over. A leading '=' of the
+-- channel is a mark of the place (see hand-over). Answers how many heard it.
 local function publish(channel, message)
-  redis.pcall('PUBLISH', channel, message)
+  local heard = redis.pcall('PUBLISH', string.match(channel, '^=?(.*)$'), message)
+  return type(heard) == 'number' and heard or 0
 end
 
 -- Tells those at the front of the line who fit in by now.

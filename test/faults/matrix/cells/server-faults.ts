@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Actor } from '../actor.js';
-import { CALL_TIMEOUT_MS } from '../contestant.js';
+import { CALL_TIMEOUT_MS, RESULT } from '../contestant.js';
 import { nowMs } from '../monotonic.js';
 import { within, type Stage } from '../stage.js';
 import type { Play } from './play.js';
 
 const MINUTE_MS = 60_000;
+/** A try, and a short wait. */
+const REFUSED = [0, CALL_TIMEOUT_MS];
 const LONGEST_PAUSE_MS = 1_000;
 
 export const serverFrozen: Play = {
@@ -13,24 +15,31 @@ export const serverFrozen: Play = {
   async act(stage) {
     const [holder, waiter, visitor] = stage.actors as [Actor, Actor, Actor];
     const { waiting } = await stage.scene(holder, waiter);
-    await sleep(stage.roll() * stage.ttlMs);
+    const work = visitor.guard(stage.key('guarded'), 10 * stage.ttlMs, stage.ttlMs + 300);
+    await sleep(stage.roll() * stage.ttlMs + 300);
     await stage.world.servers.freeze();
     const endMs = nowMs() + 3 * stage.ttlMs;
-    await refusedInTime(stage, visitor, /not answer|cannot be reached/);
+    await refusedInTime(stage, visitor, /not answer|cannot be reached/, 'frozen');
+    const result = await within(10_000, work);
+    if (result !== RESULT) stage.blame('I8', `guarded work came to ${String(result)}`);
     await sleep(Math.max(0, endMs - nowMs()));
     await stage.world.servers.thaw();
     stage.healed();
     await stage.recover(2_000);
+    // what was asked for in vain, and has arrived since, is nobody's
+    for (const name of REFUSED) {
+      const attempt = holder.acquire(stage.key(`frozen${name}`), { ttlMs: stage.ttlMs, waitMs: 5_000 });
+      await stage.served(attempt, 2_000);
+    }
     await stage.served(waiting, 2_000);
   },
 };
 
 /** A try and a wait, while there is nothing to be had: what they come to, and why. */
-async function refusedInTime(stage: Stage, actor: Actor, why: RegExp, name = 'refused'): Promise<void> {
-  const waits = [0, CALL_TIMEOUT_MS];
+async function refusedInTime(stage: Stage, actor: Actor, why: RegExp, name: string): Promise<void> {
   await Promise.all(
-    waits.map(async (waitMs) => {
-      const attempt = actor.acquire(stage.key(`${name}${waitMs}`), { ttlMs: stage.ttlMs, waitMs });
+    REFUSED.map(async (waitMs) => {
+      const attempt = actor.acquire(stage.key(`${name}${waitMs}`), { ttlMs: 20 * stage.ttlMs, waitMs });
       const granted = await within(10_000, attempt.granted);
       if (granted) return stage.blame('I8', `${attempt.id} was granted, though the server was ${name}`);
       const said = stage.whyNot(attempt);
@@ -101,7 +110,7 @@ export const serverRefuses: Play = {
       await begin();
       try {
         if (error) await refusedInTime(stage, visitor, error, name);
-        else await stage.hold(visitor, stage.key(`served${nth}`));
+        else await servedAllTheSame(stage, visitor, name);
         if (releases && (await holder.release(lock)) !== true) stage.blame('I8', `${name}: not released`);
       } finally {
         await end();
@@ -112,6 +121,11 @@ export const serverRefuses: Play = {
     }
   },
 };
+
+async function servedAllTheSame(stage: Stage, actor: Actor, name: string): Promise<void> {
+  const attempt = actor.acquire(stage.key(name), { ttlMs: stage.ttlMs, waitMs: 2_000 });
+  if (!(await attempt.granted)) stage.blame('I8', `${name} was not repaired: ${stage.whyNot(attempt)}`);
+}
 
 export const evicted: Play = {
   actors: 2,
@@ -165,14 +179,15 @@ export const clockLeaps: Play = {
     // a lease that a server's clock ended early is told at the next renewal
     stage.mayBeDouble = ofServer;
     if (ofServer) await servers.leap?.(ms);
-    else await Promise.all([holder, waiter].map((actor) => actor.ask({ do: 'leap', ms })));
+    else await holder.ask({ do: 'leap', ms });
     await sleep(stage.roll() * stage.ttlMs);
     await holder.with('write', lock);
     holder.road.silence();
     stage.healed();
     await stage.served(waiting, stage.ttlMs + 1_000);
+    if (await holder.with('check', lock)) stage.blame('I1', 'the one before still believes to hold it');
     if (ofServer) await servers.leap?.(0);
-    else await Promise.all([holder, waiter].map((actor) => actor.ask({ do: 'leap', ms: -ms })));
+    else await holder.ask({ do: 'leap', ms: -ms });
     holder.road.mend();
     stage.healed();
     await stage.recover(stage.ttlMs + 1_000);

@@ -1,12 +1,12 @@
 /** Changes files of the library while they are loaded, so that bugs can be planted without touching them. */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { compile } from '../../../scripts/ts-hooks.mjs';
+import { compile } from '../../scripts/ts-hooks.mjs';
 
-/** @type {import('./mutants.js').Patch[]} */
+/** @type {import('./patching.js').Patch[]} */
 let patches = [];
 
-/** @param {import('./mutants.js').Patch[]} data */
+/** @param {import('./patching.js').Patch[]} data */
 export function initialize(data) {
   patches = data;
 }

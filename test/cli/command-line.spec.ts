@@ -1,0 +1,330 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import type { LockBackend } from '../../lib/backends/lock-backend.js';
+import { postgres } from '../../lib/backends/postgres/index.js';
+import { redis } from '../../lib/backends/redis/index.js';
+import { Locks } from '../../lib/core/locks.js';
+import { PostgresServer } from '../support/postgres-server.js';
+import { RedisClusterWorld } from '../support/redis-cluster.js';
+import { RedisSentinelWorld } from '../support/redis-sentinel.js';
+import { RedisServer } from '../support/redis-server.js';
+import { until } from '../support/until.js';
+
+const root = join(import.meta.dirname, '../..');
+
+interface Run {
+  readonly code: number | null;
+  readonly output: string;
+  readonly notes: string;
+}
+
+interface Settings {
+  readonly input?: string;
+  readonly environment?: Record<string, string>;
+}
+
+/** The command line as a process of its own, that may go on for long. */
+class Running {
+  heard = '';
+  readonly end: Promise<Run>;
+  private readonly child: ChildProcessWithoutNullStreams;
+
+  constructor(args: readonly string[], { input, environment }: Settings = {}) {
+    const command = ['--import', './scripts/ts.mjs', 'lib/cli/main.ts', ...args];
+    const child = spawn(process.execPath, command, { cwd: root, env: { ...process.env, ...environment } });
+    this.child = child;
+    child.stdin.on('error', () => undefined);
+    child.stdin.end(input);
+    child.stdout.on('data', (bytes: Buffer) => (this.heard += bytes.toString()));
+    this.end = Promise.all([text(child.stderr), once(child, 'close')]).then(([notes]) => ({
+      code: child.exitCode,
+      output: this.heard,
+      notes,
+    }));
+  }
+
+  /** Waits until it has said something. */
+  says(what: string): Promise<void> {
+    return until(() => this.heard.includes(what), `it says ${what}`, 30_000);
+  }
+
+  interrupt(): void {
+    this.child.kill('SIGINT');
+  }
+}
+
+function run(args: readonly string[], settings?: Settings): Promise<Run> {
+  return new Running(args, settings).end;
+}
+
+interface World {
+  readonly url: string;
+  readonly backend: () => LockBackend;
+  stop(): Promise<void>;
+}
+
+const worlds: [string, () => Promise<World>][] = [
+  [
+    'redis',
+    async () => {
+      const server = await RedisServer.start();
+      return { url: server.url, backend: () => redis(server.url), stop: () => server.stop() };
+    },
+  ],
+  [
+    'redis+sentinel',
+    async () => {
+      const world = await RedisSentinelWorld.start();
+      const { sentinels, name } = world;
+      const hosts = sentinels.map(({ host, port }) => `${host}:${port}`).join(',');
+      return {
+        url: `redis+sentinel://${hosts}/${name}`,
+        backend: () => redis({ sentinels, name }),
+        stop: () => world.stop(),
+      };
+    },
+  ],
+  [
+    'redis+cluster',
+    async () => {
+      const world = await RedisClusterWorld.start();
+      const hosts = world.nodes.slice(0, 2).map(({ host, port }) => `${host}:${port}`);
+      return {
+        url: `redis+cluster://${hosts.join(',')}`,
+        backend: () => redis({ cluster: world.nodes }),
+        stop: () => world.stop(),
+      };
+    },
+  ],
+  [
+    'postgres',
+    async () => {
+      const server = await PostgresServer.start();
+      return { url: server.url, backend: () => postgres(server.url), stop: () => server.stop() };
+    },
+  ],
+];
+
+describe.each(worlds)('the command line on %s', (_, open) => {
+  let world: World;
+  let holder: Locks;
+  let waiter: Locks;
+
+  beforeAll(async () => {
+    world = await open();
+  }, 60_000);
+  afterAll(() => world.stop());
+
+  /** `seat:12` is held by web-1 and wanted by web-2; of `report:today`, two permits of three are taken. */
+  const occupy = async (): Promise<void> => {
+    holder = new Locks(world.backend(), { identity: 'web-1', prefix: 'shop' });
+    waiter = new Locks(world.backend(), { identity: 'web-2', prefix: 'shop' });
+    await holder.acquire('seat:12');
+    await holder.acquire('report:today', { permits: 3, take: 2 });
+    void waiter.acquire('seat:12', { wait: '1m' }).catch(() => undefined);
+    await until(async () => (await holder.inspect('seat:12'))?.waiting === 1, 'web-2 waits');
+  };
+  afterEach(async () => {
+    await waiter?.stop();
+    await holder?.stop();
+  });
+
+  const ownerOf = async (key: string): Promise<string | undefined> =>
+    (await holder.inspect(key))?.holders[0]?.owner;
+
+  const start = (args: string, settings?: Settings): Running =>
+    new Running([...args.split(' '), '--url', world.url, '--prefix', 'shop'], settings);
+  const call = (args: string, settings?: Settings): Promise<Run> => start(args, settings).end;
+
+  it('lists what is held, for people and for programs', async () => {
+    await occupy();
+    const [people, programs, some, none] = await Promise.all(
+      ['ls', 'ls --json', 'ls seat: --json', 'ls nothing'].map((args) => call(args)),
+    );
+    expect(people).toMatchObject({ code: 0, notes: '' });
+    expect(people!.output.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
+      ['KEY', 'MODE', 'HELD BY', 'FENCE', 'EXPIRES IN', 'WAITING'],
+      ['report:today', '2 of 3 permits', 'web-1', expect.stringMatching(/^\d+$/), expect.any(String), '0'],
+      ['seat:12', 'exclusive', 'web-1', expect.stringMatching(/^\d+$/), expect.stringMatching(/ s$/), '1'],
+      [''],
+    ]);
+    expect(JSON.parse(programs!.output)).toEqual([
+      expect.objectContaining({ key: 'report:today', mode: 'permits', of: 3, waiting: 0 }),
+      expect.objectContaining({
+        key: 'seat:12',
+        mode: 'exclusive',
+        holders: [expect.objectContaining({ fence: expect.stringMatching(/^\d+$/) })],
+        waiting: 1,
+      }),
+    ]);
+    expect(JSON.parse(some!.output)).toHaveLength(1);
+    expect(none).toMatchObject({ code: 0, output: 'Nothing is held, and nobody waits.\n' });
+  }, 60_000);
+
+  it('shows a key, and says when nobody holds it', async () => {
+    await occupy();
+    const [people, programs, free] = await Promise.all(
+      ['inspect seat:12', 'inspect seat:12 --json', 'inspect seat:13'].map((args) => call(args)),
+    );
+    expect(people!.output).toMatch(
+      /^seat:12 {2}exclusive {2}1 waiting\nHELD BY.*\nweb-1 +held +1 +\d+ +\d+ s +web-1~/,
+    );
+    expect(JSON.parse(programs!.output)).toMatchObject({ key: 'seat:12', waiting: 1 });
+    expect([people!.code, programs!.code, free]).toEqual([
+      0,
+      0,
+      { code: 1, output: 'Nobody holds "seat:13", and nobody waits for it.\n', notes: '' },
+    ]);
+  }, 60_000);
+
+  it('releases a key when somebody says yes, and only then; its holder is told', async () => {
+    await occupy();
+    const lost = new Promise((resolve) => {
+      holder.events$.subscribe((event) => event.type === 'lost' && resolve(event.key));
+    });
+    for (const input of ['n\n', '', 'yes please\n']) {
+      const { code, output, notes } = await call('release seat:12', { input });
+      expect([code, output]).toEqual([1, 'Nothing was released.\n']);
+      expect(notes).toMatch(/web-1~.*\nTake it away\?.*\[y\/N\]/s);
+    }
+    expect(await ownerOf('seat:12')).toMatch(/^web-1~/);
+    expect(await call('release seat:12', { input: 'y\n' })).toMatchObject({
+      code: 0,
+      output: '"seat:12" was released.\n',
+    });
+    expect(await call('release report:today --yes --json')).toEqual({
+      code: 0,
+      output: '{"key":"report:today","released":true}\n',
+      notes: '',
+    });
+    expect(await call('release report:today --yes')).toMatchObject({ code: 1 });
+    await until(async () => (await ownerOf('seat:12'))?.startsWith('web-2~') === true, 'web-2 has it');
+    expect(await lost).toBe('seat:12');
+  }, 60_000);
+
+  it('examines the servers, takes locks and hands them on', async () => {
+    holder = new Locks(world.backend(), { prefix: 'shop' });
+    const [people, programs] = await Promise.all([call('doctor'), call('doctor --json')]);
+    expect(people).toMatchObject({ code: 0, notes: '' });
+    expect(people.output).toMatch(/^✔ connected to \w+/m);
+    expect(people.output).toMatch(/^✔ .*127\.0\.0\.1:\d+.* {2}primary {2}\d+/m);
+    expect(people.output).toMatch(/^✔ took a lock and gave it back, fence \d+/m);
+    expect(people.output).toMatch(/^✔ handed a lock on to one who waited/m);
+    const { well, findings } = JSON.parse(programs.output) as {
+      well: boolean;
+      findings: { result: string }[];
+    };
+    expect(well).toBe(true);
+    expect(findings.every(({ result }) => result === 'well')).toBe(true);
+    await holder.start();
+    for await (const { key } of holder.list()) expect(key).not.toMatch(/^doctor/);
+  }, 60_000);
+
+  it('watches what changes, until it is interrupted or its time is over', async () => {
+    await occupy();
+    const watching = start('watch seat: --json --interval 50ms');
+    await watching.says('web-1');
+    await holder.forceRelease('seat:12');
+    await watching.says('web-2');
+    await waiter.stop();
+    await watching.says('"holders":[],"waiting":0');
+    watching.interrupt();
+    const { code, output } = await watching.end;
+    const lines = output
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { key: string; holders: { by: string }[]; waiting: number });
+    expect(code).toBe(0);
+    expect(lines.every(({ key }) => key === 'seat:12')).toBe(true);
+    const told = lines.map(({ holders, waiting }) => `${holders.map(({ by }) => by).join()} ${waiting}`);
+    expect([told.at(0), told.at(-1)]).toEqual(['web-1 1', ' 0']);
+    expect(told).toContain('web-2 0');
+    expect(await call('watch report --for 10ms')).toMatchObject({
+      code: 0,
+      output: expect.stringMatching(
+        /^[\d:.]+ {2}report:today {2}2 of 3 permits {2}held by web-1 \(fence \d+\)\n$/,
+      ),
+    });
+  }, 60_000);
+});
+
+describe('the command line', () => {
+  it.each<[string, RegExp]>([
+    ['', /^Say what to do\./],
+    ['steal k', /^There is no command "steal"; there are ls, inspect, release, watch, doctor, sql\./],
+    ['inspect --url redis://localhost', /^inspect needs a KEY\./],
+    ['inspect a b --url redis://localhost', /^inspect takes one KEY, not several\./],
+    ['doctor k --url redis://localhost', /^doctor takes nothing but options\./],
+    ['ls --speed 3', /^Unknown option '--speed'/],
+    ['ls', /^Say where the locks are: --url redis:\/\/localhost:6379, or the variable INTERLOCK_URL\./],
+    ['ls --url etcd://secret@localhost', /^No locks are at "etcd:"; there are redis, /],
+    ['ls --url memory:', /^Locks in the memory of a process can be seen in that process alone\./],
+    ['ls --url redis+sentinel://localhost:26379', /^Write what the Sentinels call the primary/],
+    ['watch --interval soon --url redis://localhost', /^--interval is "soon"/],
+    ['sql oracle', /^There is SQL for postgres.*, not for "oracle"\./],
+  ])('explains what is wrong with %j', async (args, message) => {
+    const { code, output, notes } = await run(args === '' ? [] : args.split(' '), {
+      environment: { INTERLOCK_URL: undefined as never },
+    });
+    expect(notes).toMatch(message);
+    expect(notes).toContain('Try: nestjs-interlock --help');
+    expect(notes).not.toContain('secret');
+    expect([code, output]).toEqual([2, '']);
+  });
+
+  it('says in a sentence that there is no server, and that a prefix is none', async () => {
+    const nobody = await run(['ls', '--url', 'redis://127.0.0.1:1']);
+    expect(nobody).toMatchObject({ code: 1, output: '', notes: expect.stringMatching(/ECONNREFUSED/) });
+    const prefix = await run(['ls', '--url', 'redis://127.0.0.1:1', '--prefix', 'a:b']);
+    expect(prefix).toMatchObject({ code: 1, notes: expect.stringMatching(/^prefix is "a:b"/) });
+    const ill = await run(['doctor', '--json', '--url', 'redis://127.0.0.1:1']);
+    expect(ill.code).toBe(1);
+    expect(JSON.parse(ill.output)).toMatchObject({
+      well: false,
+      findings: [{ check: 'start', result: 'wrong' }],
+    });
+  });
+
+  it('prints the SQL of a database, without one', async () => {
+    const { code, output } = await run(['sql', 'postgres']);
+    expect(code).toBe(0);
+    expect(output).toMatch(/^CREATE TABLE IF NOT EXISTS/);
+  });
+
+  it('looks as the docs show it', async () => {
+    await using server = await RedisServer.start();
+    const holder = new Locks(redis(server.url), { identity: 'web-1' });
+    const waiter = new Locks(redis(server.url), { identity: 'web-2' });
+    await holder.acquire('seat:12');
+    await holder.acquire('report:today', { permits: 3, take: 2 });
+    const waits = waiter.acquire('seat:12', { wait: '1m' }).catch(() => undefined);
+    await until(async () => (await holder.inspect('seat:12'))?.waiting === 1, 'web-2 waits');
+    let seen = '';
+    for (const args of ['ls', 'inspect seat:12', 'doctor', 'watch --for 100ms', 'release seat:12 --yes']) {
+      const { output, notes } = await run(args.split(' '), { environment: { INTERLOCK_URL: server.url } });
+      seen += `$ npx nestjs-interlock ${args}\n${notes}${output}\n`;
+    }
+    await waits;
+    await waiter.stop();
+    await holder.stop();
+    const page = readFileSync(join(root, 'docs/observability.md'), 'utf8');
+    const shown = /```console\n(.*?)```/s.exec(page)?.[1] ?? '';
+    expect(withoutNumbers(shown)).toEqual(withoutNumbers(seen));
+  }, 60_000);
+});
+
+/** Numbers, owners and columns differ from run to run; lines of a watch come in no order. */
+function withoutNumbers(transcript: string): string[] {
+  return transcript
+    .replace(/~[\w-]+/g, '~#')
+    .replace(/\d+([.:]\d+)*/g, '#')
+    .replace(/# m?s/g, '#')
+    .replace(/ +/g, ' ')
+    .trim()
+    .split('\n')
+    .sort();
+}
