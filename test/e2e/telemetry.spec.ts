@@ -272,6 +272,17 @@ describe('the spans', () => {
     );
   });
 
+  it('have the calls to the lock server inside of them', async () => {
+    instrument();
+    const active: (string | undefined)[] = [];
+    backend.plan = ({ method }) => {
+      if (method === 'claim') active.push(trace.getActiveSpan()?.spanContext().spanId);
+      return undefined;
+    };
+    await asRequest(() => locks.using('seat:1', { pattern }, () => undefined));
+    expect(active).toEqual([idOf(byName('lock acquire seat:<id>'))]);
+  });
+
   it('belong to the callers who wait, not to the one whose release wakes them', async () => {
     instrument();
     const first = await asRequest(() => locks.acquire('k', { pattern: 'first' }), 'first request');
