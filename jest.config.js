@@ -14,6 +14,7 @@ const swc = {
 /** Tests and samples import the library by its public names and get the sources. */
 const publicNames = {
   '^nestjs-interlock$': '<rootDir>/lib/index.ts',
+  '^nestjs-interlock/mysql$': '<rootDir>/lib/backends/mysql/index.ts',
   '^nestjs-interlock/postgres$': '<rootDir>/lib/backends/postgres/index.ts',
   '^nestjs-interlock/redis$': '<rootDir>/lib/backends/redis/index.ts',
   '^nestjs-interlock/terminus$': '<rootDir>/lib/terminus/index.ts',

@@ -117,8 +117,8 @@ await script(async () => {
     console.log(`  the command line: ${help.split('\n')[0]}`);
 
     const peers = [`@nestjs/terminus@${nest}`, '@opentelemetry/api@1'];
-    await install(project, [`ioredis@${ioredis}`, 'pg@8', ...peers]);
-    console.log(`Nest ${nest} with ioredis ${ioredis} and pg 8`);
+    await install(project, [`ioredis@${ioredis}`, 'pg@8', 'mysql2@3', ...peers]);
+    console.log(`Nest ${nest} with ioredis ${ioredis}, pg 8 and mysql2 3`);
     await probe(project, ['--with-clients']);
     await compile(project, nest);
   }

@@ -24,6 +24,9 @@ const POSTGRES_VERSIONS = '/usr/lib/postgresql';
 const POSTGRES_ADVICE =
   'The tests need PostgreSQL 12 or newer. Install it (Debian, Ubuntu: apt-get install postgresql; macOS: brew install ' +
   'postgresql), or give the folder of `initdb` in INTERLOCK_POSTGRES.';
+const MARIADB_ADVICE =
+  'The tests need MariaDB 10.6 or newer. Install it (Debian, Ubuntu: apt-get install mariadb-server; macOS: brew install ' +
+  'mariadb).';
 const PGBOUNCER_ADVICE = 'The tests need pgbouncer. Install it (Debian, Ubuntu: apt-get install pgbouncer).';
 
 /** A file with this name keeps Debian's packages from starting their service when they are installed. */
@@ -87,6 +90,19 @@ export function findPgbouncer() {
     .find(isProgram);
 }
 
+/**
+ * The programs of MariaDB; undefined when there are none.
+ * @returns {{ server: string, install: string } | undefined}
+ */
+export function findMariadb() {
+  const [server, install] = ['mariadbd', 'mariadb-install-db'].map((name) =>
+    searched()
+      .map((folder) => join(folder, name))
+      .find(isProgram),
+  );
+  return server && install ? { server, install } : undefined;
+}
+
 /** Some tests set the clock of a server, by a piece of C that they compile. */
 function hasCompiler() {
   return searched().some((folder) =>
@@ -100,7 +116,7 @@ function aptGet(...args) {
   const { status, stderr } = spawnSync('apt-get', ['-q', '-y', ...args], { env, encoding: 'utf8' });
   if (status !== 0)
     throw new Error(
-      `apt-get ${args.join(' ')} failed: ${stderr.trim()}\nInstall redis-server, postgresql and pgbouncer.`,
+      `apt-get ${args.join(' ')} failed: ${stderr.trim()}\nInstall redis-server, postgresql, pgbouncer and mariadb-server.`,
     );
 }
 
@@ -110,7 +126,7 @@ function installForDebian() {
   if (isOurs) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {
     aptGet('update');
-    const packages = ['redis-server', 'postgresql', 'pgbouncer', 'gcc', 'libc6-dev'];
+    const packages = ['redis-server', 'postgresql', 'pgbouncer', 'mariadb-server', 'gcc', 'libc6-dev'];
     aptGet('install', '--no-install-recommends', ...packages);
   } finally {
     if (isOurs) rmSync(POLICY, { force: true });
@@ -122,15 +138,16 @@ function installForDebian() {
  * @returns {Promise<void>}
  */
 export async function ensureServers() {
-  if (findRedisServer() && findPostgres() && findPgbouncer() && hasCompiler()) return;
+  if (findRedisServer() && findPostgres() && findPgbouncer() && findMariadb() && hasCompiler()) return;
   const mayInstall = process.getuid?.() === 0 && ['/usr/bin/apt-get', '/bin/apt-get'].some(isProgram);
   if (mayInstall) installForDebian();
   if (!findRedisServer()) throw new Error(ADVICE);
   if (!findPostgres()) throw new Error(POSTGRES_ADVICE);
+  if (!findMariadb()) throw new Error(MARIADB_ADVICE);
   if (!findPgbouncer()) throw new Error(PGBOUNCER_ADVICE);
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   await ensureServers();
-  console.log([findRedisServer(), findPostgres(), findPgbouncer()].join('\n'));
+  console.log([findRedisServer(), findPostgres(), findPgbouncer(), findMariadb()?.server].join('\n'));
 }

@@ -7,6 +7,8 @@ const root = new URL('../', import.meta.url);
 /** The public names stand for the sources, as they do in tsconfig.json and jest.config.js. */
 const entries = new Map([
   ['nestjs-interlock', new URL('lib/index.ts', root).href],
+  ['nestjs-interlock/mysql', new URL('lib/backends/mysql/index.ts', root).href],
+  ['nestjs-interlock/postgres', new URL('lib/backends/postgres/index.ts', root).href],
   ['nestjs-interlock/redis', new URL('lib/backends/redis/index.ts', root).href],
   ['nestjs-interlock/terminus', new URL('lib/terminus/index.ts', root).href],
   ['nestjs-interlock/opentelemetry', new URL('lib/opentelemetry/index.ts', root).href],

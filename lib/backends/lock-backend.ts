@@ -29,7 +29,7 @@ export interface Claim {
   readonly ttlMs: number;
   /** True: when busy, take a place in the line. False: leave no trace when busy. */
   readonly queue: boolean;
-  /** True: nobody will renew it, so the lease has to have its ttl from the start. Default false. */
+  /** True: the lease has to have its ttl from the start, because nobody renews it or its holder goes by what is left. Default false. */
   readonly firm?: boolean;
 }
 

@@ -30,13 +30,14 @@ export const USAGE = `nestjs-interlock <command> [options]
   release KEY           takes a key from its holder, who is told; asks before it does
   watch [PREFIX]        tells what changes, until it is interrupted
   doctor                connects, asks every server, takes locks and gives them back
-  sql DATABASE          the SQL that makes the tables: postgres
+  sql DATABASE          the SQL that makes the tables: postgres or mysql
 
   --url URL             where the locks are; default: the variable INTERLOCK_URL
                           redis://[user:password@]host[:port][/db]   rediss:// with TLS
                           redis+sentinel://[user:password@]host:port,host:port/NAME
                           redis+cluster://[user:password@]host:port,host:port
                           postgres://[user:password@]host[:port]/database
+                          mysql://[user:password@]host[:port]/database, also for MariaDB
   --prefix PREFIX       that of the LockModule; default: interlock
   --json                for programs; \`watch\` writes a line of JSON for each change
   --yes                 \`release\` does not ask

@@ -5,6 +5,7 @@ type Maker = (url: string) => Promise<LockBackend>;
 
 const redis: Maker = async (url) => (await import('../backends/redis/index.js')).redis(url);
 const postgres: Maker = async (url) => (await import('../backends/postgres/index.js')).postgres(url);
+const mysql: Maker = async (url) => (await import('../backends/mysql/index.js')).mysql(url);
 
 /** By the scheme of the URL; each client is loaded when it is needed. */
 const MAKERS: Readonly<Record<string, Maker>> = {
@@ -16,11 +17,14 @@ const MAKERS: Readonly<Record<string, Maker>> = {
   'rediss+cluster': cluster,
   postgres,
   postgresql: postgres,
+  mysql,
+  mariadb: mysql,
 };
 
 /** The SQL that makes the tables, by database. */
 const MIGRATIONS: Readonly<Record<string, () => Promise<string>>> = {
   postgres: async () => (await import('../backends/postgres/index.js')).migration(),
+  mysql: async () => (await import('../backends/mysql/index.js')).migration(),
 };
 
 /** @throws WrongUsage when no backend has such addresses */

@@ -28,6 +28,6 @@ export function identityOf(owner: string): string {
 }
 
 export function claimOf(key: string, owner: string, terms: Terms, queue: boolean): Claim {
-  const { mode, take, of, ttlMs } = terms;
-  return { key, owner, mode, take, of, ttlMs, queue, firm: !terms.renew };
+  const { mode, take, of, ttlMs, renew, lasting } = terms;
+  return { key, owner, mode, take, of, ttlMs, queue, firm: !renew || lasting === true };
 }

@@ -42,6 +42,21 @@ it.each([
   expect(new Set(majors)).toEqual(new Set([5, 6]));
 });
 
+it.each([
+  { database: 'PostgreSQL', file: 'postgres', world: 'PostgresServer' },
+  { database: 'MariaDB', file: 'mysql', world: 'MariadbServer' },
+])(
+  'the contract is run on $database, with and without a lockDelay, and the locks also with one connection',
+  ({ file, world }) => {
+    const contract = readFileSync(join(root, `test/conformance/${file}.spec.ts`), 'utf8');
+    expect(contract.match(/^describeLockBackend\('/gm)).toHaveLength(2);
+    expect(contract).toContain(`await ${world}.start()`);
+    const locks = readFileSync(join(root, `test/conformance/${file}-locks.spec.ts`), 'utf8');
+    expect(locks.match(/^suite\('/gm)).toHaveLength(2);
+    expect(locks).toMatch(/(max|connectionLimit): 1 /);
+  },
+);
+
 /** For the few patterns that jest.config.js is made of. */
 function matches(pattern: string, path: string): boolean {
   const expression = pattern

@@ -174,6 +174,19 @@ describe('the health of an application on one Redis server', () => {
     await until(async () => (await ask(started)).status === 'up', 'it is up again');
   });
 
+  it('goes and comes among the events, though nobody probes', async () => {
+    await begin();
+    const told: string[] = [];
+    started.app.get(LockService).events$.subscribe((event) => {
+      if (event.type === 'node-down' || event.type === 'node-up') told.push(`${event.type} ${event.node}`);
+    });
+    await server.kill();
+    await until(() => told.length === 1, 'it is down', 10_000);
+    await server.restart();
+    await until(() => told.length === 2, 'it is up again', 20_000);
+    expect(told).toEqual([`node-down ${server.address}`, `node-up ${server.address}`]);
+  }, 60_000);
+
   it('is down when the password is wrong', async () => {
     await begin();
     await server.call('CONFIG', 'SET', 'requirepass', 'pa55w0rd');

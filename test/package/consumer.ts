@@ -1,6 +1,7 @@
 // Compiled by scripts/pack-smoke.mjs under every module resolution that a user may have; never run.
 import { Injectable, Module } from '@nestjs/common';
 import { LockModule, LockService, Locked } from 'nestjs-interlock';
+import { mysql } from 'nestjs-interlock/mysql';
 import { migration, postgres, type PostgresPool } from 'nestjs-interlock/postgres';
 import { redis } from 'nestjs-interlock/redis';
 import { LockTelemetryModule } from 'nestjs-interlock/opentelemetry';
@@ -34,6 +35,7 @@ export class AppModule {}
 
 export const elsewhere = [
   LockModule.forRoot({ name: 'url', backend: postgres('postgres://localhost/shop', { schema: 'locks' }) }),
+  LockModule.forRoot({ name: 'mysql', backend: mysql('mysql://localhost/shop') }),
   (pool: PostgresPool) => LockModule.forRoot({ name: 'pool', backend: postgres(pool) }),
 ];
 

@@ -6,12 +6,13 @@ const assert = require('node:assert/strict');
  * @param {object} modules
  * @param {typeof import('@nestjs/core').NestFactory} modules.NestFactory
  * @param {typeof import('nestjs-interlock')} modules.entry
+ * @param {typeof import('nestjs-interlock/mysql')} modules.mysql
  * @param {typeof import('nestjs-interlock/postgres')} modules.postgres
  * @param {typeof import('nestjs-interlock/redis')} modules.redis
  * @param {typeof import('nestjs-interlock/testing')} modules.testing
  * @param {(name: string) => Promise<any>} modules.load
  */
-exports.probe = async function probe({ NestFactory, entry, postgres, redis, testing, load }) {
+exports.probe = async function probe({ NestFactory, entry, mysql, postgres, redis, testing, load }) {
   assert.ok(Object.keys(testing).length > 0, 'the entry point for tests exports something');
 
   /** @param {Parameters<typeof entry.LockModule.forRoot>} options */
@@ -30,6 +31,7 @@ exports.probe = async function probe({ NestFactory, entry, postgres, redis, test
   const installed = process.argv.includes('--with-clients');
   const backends = {
     ioredis: () => redis.redis('redis://127.0.0.1:1'),
+    mysql2: () => mysql.mysql('mysql://127.0.0.1:1/none'),
     pg: () => postgres.postgres('postgres://127.0.0.1:1/none'),
   };
   for (const [client, backend] of Object.entries(backends)) {

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { LeaderService, LockService, ShardService } from 'nestjs-interlock';
+import { LeaderService, LockService, ShardService, type Duration } from 'nestjs-interlock';
 import { redis } from 'nestjs-interlock/redis';
 import { RedisServer } from '../support/redis-server.js';
 import { until } from '../support/redis-trial.js';
@@ -24,9 +24,9 @@ describe('on Redis', () => {
   });
   afterAll(() => server.stop());
 
-  async function start(name: string): Promise<Replica> {
+  async function start(name: string, ttl: Duration = TTL_MS): Promise<Replica> {
     const locks = new LockService(redis(server.url), { prefix: 'test', identity: name });
-    const leaders = new LeaderService(locks, { ttl: '1s', address: `http://${name}:3000/api` });
+    const leaders = new LeaderService(locks, { ttl, address: `http://${name}:3000/api` });
     const shards = new ShardService(locks);
     await locks.onModuleInit();
     leaders.onApplicationBootstrap();
@@ -104,5 +104,18 @@ describe('on Redis', () => {
     await first.leaders.resign();
     const { term } = await elected;
     expect(term > (leader.term ?? 0n)).toBe(true);
+  });
+
+  it('[51] a leadership with the usual ttl goes to the next as soon as its leader resigns', async () => {
+    const first = await start('one', '15s');
+    await first.leaders.waitForLeadership();
+    const second = await start('two', '15s');
+    expect(second.leaders.isLeader()).toBe(false);
+    await until(
+      async () => (await first.locks.inspect('leader:default'))?.waiting === 1,
+      'the next candidate',
+    );
+    await first.leaders.resign();
+    await until(() => second.leaders.isLeader(), 'the next leader', 500);
   });
 });

@@ -8,6 +8,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LockBackend } from '../../lib/backends/lock-backend.js';
+import { mysql } from '../../lib/backends/mysql/index.js';
 import { postgres } from '../../lib/backends/postgres/index.js';
 import { redis } from '../../lib/backends/redis/index.js';
 import { Locks } from '../../lib/core/locks.js';
@@ -20,6 +21,8 @@ export interface Turn {
 }
 
 const BACKENDS: Readonly<Record<string, (target: string) => LockBackend>> = {
+  mysql: (url) => mysql(url),
+  'mysql-1': (url) => mysql(url, { connectionLimit: 1 }),
   postgres: (url) => postgres(url),
   'postgres-1': (url) => postgres(url, { max: 1 }),
   redis: (url) => redis(url),

@@ -16,6 +16,7 @@ const FUNCTIONS = [
   'renew',
   'stay',
   'sweep',
+  'turn',
   'wake',
 ] as const;
 

@@ -18,6 +18,7 @@ const CALLS: Readonly<Record<Exclude<SqlVerb, 'list'>, number>> = {
   renew: 3,
   stay: 2,
   sweep: 2,
+  turn: 2,
 };
 
 /** The statement of each verb. Each answers texts in its first column, whatever types a client was told to make of others. */

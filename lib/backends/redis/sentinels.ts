@@ -29,7 +29,6 @@ export function lineToSentinel(client: RedisNode, address: Address, settings: ob
 export function lineTo(client: RedisNode, address: Address, settings: object): RedisNode {
   const line = client.duplicate({
     ...VISIT,
-    autoResubscribe: false,
     disconnectTimeout: DISCONNECT_LIMIT_MS,
     ...address,
     sentinels: null,

@@ -14,6 +14,7 @@ import type {
   RenewOutcome,
 } from '../lock-backend.js';
 import { WaitingPlace } from '../waiting-place.js';
+import { Poller } from './poller.js';
 import { keyOf, letterOf, readClaim, readSnapshot } from './sql-reply.js';
 import type { OpenSqlSession, SqlSession, SqlValue } from './sql-session.js';
 import { Sweeper } from './sweeper.js';
@@ -46,6 +47,8 @@ export class SqlBackend implements LockBackend {
   private opening: Promise<SqlSession> | undefined;
   private session: SqlSession | undefined;
   private sweeper: Sweeper | undefined;
+  /** Where nobody tells this process of its turns. */
+  private poller: Poller | undefined;
   private handOff: HandOff | undefined;
 
   constructor(
@@ -63,6 +66,7 @@ export class SqlBackend implements LockBackend {
       this.opening ??= this.open(this.users.asOne(context));
       this.session = await this.opening;
       this.sweeper ??= new Sweeper(this.session);
+      if (this.session.channel === '') this.poller ??= new Poller(this.session);
     } catch (error) {
       this.opening = undefined;
       this.users.leave();
@@ -76,6 +80,7 @@ export class SqlBackend implements LockBackend {
 
   async abandon({ key, owner }: Claim): Promise<void> {
     this.opened.hints.forget(owner);
+    this.poller?.forget(owner);
     await this.step('abandon', key, [key, owner, ABANDONED_MS]);
   }
 
@@ -120,8 +125,11 @@ export class SqlBackend implements LockBackend {
   }
 
   async evict(key: string): Promise<boolean> {
-    const [reply] = await this.step('evict', key, [key]);
-    return reply === '1';
+    const [reply = ''] = await this.step('evict', key, [key]);
+    const [found, ...owners] = reply.split(' ');
+    // where the server tells nobody, at least those in this process hear of it at once
+    for (const owner of owners) this.opened.hints.receive(`!${owner}`);
+    return found === '1';
   }
 
   async nodes(limitMs = HEALTH_LIMIT_MS): Promise<readonly NodeHealth[]> {
@@ -137,6 +145,8 @@ export class SqlBackend implements LockBackend {
     this.opening = undefined;
     this.session = undefined;
     this.sweeper = undefined;
+    this.poller?.close();
+    this.poller = undefined;
     await session?.close();
   }
 
@@ -152,8 +162,10 @@ export class SqlBackend implements LockBackend {
   }
 
   /** @internal */
-  listen({ owner, queue }: Claim, listener: HintListener): void {
-    if (queue) this.session?.hints.listen(owner, listener);
+  listen(claim: Claim, listener: HintListener): void {
+    if (!claim.queue) return;
+    if (this.poller) this.poller.listen(claim, listener);
+    else this.session?.hints.listen(claim.owner, listener);
   }
 
   private answer(
@@ -165,11 +177,13 @@ export class SqlBackend implements LockBackend {
     const read = readClaim(reply);
     if (read === 'abandoned') throw abandoned(claim);
     if ('busy' in read) {
+      this.poller?.asked(claim.owner);
       if (!place) return new WaitingPlace(this, claim, read.busy);
       place.goesOn(read.busy);
       return place;
     }
     if (place) this.session?.hints.forget(claim.owner);
+    this.poller?.forget(claim.owner);
     this.sweeper?.granted();
     return { claim, fence: read.fence, sentAtMs };
   }

@@ -4,7 +4,7 @@ import type { BackendContext, NodeHealth } from '../lock-backend.js';
 
 /** The steps that a database carries out; each is one statement. */
 export type SqlVerb =
-  'abandon' | 'claim' | 'evict' | 'list' | 'pass' | 'release' | 'renew' | 'stay' | 'sweep';
+  'abandon' | 'claim' | 'evict' | 'list' | 'pass' | 'release' | 'renew' | 'stay' | 'sweep' | 'turn';
 
 export type SqlValue = string | number | boolean | readonly (string | number)[];
 

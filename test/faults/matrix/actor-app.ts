@@ -119,7 +119,7 @@ const contestant = await open();
 
 async function open(): Promise<Contestant> {
   if (plan.library !== 'interlock') {
-    const { openIncumbent } = await import('./incumbents.js');
+    const { openIncumbent } = await import('../../../bench/incumbents.js');
     return openIncumbent(plan);
   }
   if (plan.mutant !== undefined) plant(plan.mutant);

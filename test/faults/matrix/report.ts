@@ -57,3 +57,21 @@ function figure(value: number | undefined): string {
   if (value === undefined || !Number.isFinite(value)) return '–';
   return Math.abs(value) < 10 ? value.toFixed(1) : value.toFixed(0);
 }
+
+/** Of libraries that others made: what each cell found first, of how many violations. */
+export function comparisonOf(library: string, rows: readonly Row[]): string {
+  return rows
+    .map(({ cell, runs, violations }) => {
+      const first = violations[0]?.replace(/^\S+ run \d+: /, '').split('\n')[0] ?? '–';
+      return `| ${library} | ${cell.name} | ${cell.fault.title} | ${runs} | ${violations.length} | ${first} |`;
+    })
+    .join('\n');
+}
+
+/** Puts text between the marks of that name in a page, in place of what was there. */
+export function replaceBetween(page: string, name: string, text: string): string {
+  const [begin, end] = [`<!-- ${name} -->`, `<!-- end of ${name} -->`];
+  const [from, to] = [page.indexOf(begin), page.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`The page has no marks "${begin}" and "${end}".`);
+  return `${page.slice(0, from + begin.length)}\n\n${text}\n\n${page.slice(to)}`;
+}

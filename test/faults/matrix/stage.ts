@@ -94,6 +94,13 @@ export class Stage {
     this.blames.push({ invariant, text });
   }
 
+  /** Unless these actors could not run for so long that their leases had to end. */
+  blameUnlessStarved(invariant: Invariant, text: string, actors: readonly Actor[], fromMs: number): void {
+    const stolenMs = this.stolenMs(actors, fromMs);
+    this.note('starved', stolenMs);
+    if (stolenMs < this.ttlMs / 4) this.blame(invariant, `${text} (starved for ${stolenMs.toFixed(0)} ms)`);
+  }
+
   /** The worst of all is kept. */
   note(figure: string, value: number): void {
     this.figures.set(figure, Math.max(value, this.figures.get(figure) ?? -Infinity));

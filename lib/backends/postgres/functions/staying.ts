@@ -55,11 +55,47 @@ END $$;
 `;
 }
 
+/** Whether a row of a waiter, `s`, could hold its key beside those who do. */
+function room({ lock, holder }: PostgresNames): string {
+  return `NOT EXISTS (SELECT FROM ${lock} AS l WHERE l.key = s.key AND l.closed_until > clock_timestamp())
+      AND (SELECT count(*) = 0 OR (s.mode <> 'e' AND min(h.mode) = s.mode
+             AND (s.mode <> 'p' OR sum(h.take) + s.take <= least(min(h.permits), s.permits)))
+             FROM ${holder} AS h WHERE h.key = s.key AND h.closed_until > clock_timestamp())`;
+}
+
+/**
+ * For those whom nobody tells. Changes nothing. Answers a digit for each: 1 when it is its turn, or its place is gone; 0
+ * when it is the first in the line, and else one more than there are ahead, 9 at most.
+ */
+export function turn(names: PostgresNames): string {
+  const { holder, waiter, turn: name } = names;
+  return `
+CREATE OR REPLACE FUNCTION ${name}(p_keys text[], p_owners text[]) RETURNS text LANGUAGE sql AS $$
+  SELECT string_agg(CASE
+      WHEN s.owner IS NULL THEN '1'
+      WHEN ahead.heads = 0 THEN CASE WHEN ${room(names)} THEN '1' ELSE '0' END
+      WHEN s.mode <> 'e' AND ahead.alike AND ${room(names)} AND (s.mode = 's' OR ahead.taken + s.take + inside.taken
+        <= least(s.permits, ahead.permits, inside.permits)) THEN '1'
+      ELSE least(9, ahead.heads + 1)::text END, '' ORDER BY a.nth)
+  FROM unnest(p_keys, p_owners) WITH ORDINALITY AS a (key, owner, nth)
+  LEFT JOIN ${waiter} AS s ON s.key = a.key AND s.owner = a.owner AND s.seen_at > clock_timestamp() - interval '1 second'
+  LEFT JOIN LATERAL (
+    SELECT count(*) AS heads, bool_and(w.mode = s.mode) AS alike, sum(w.take) AS taken, min(w.permits) AS permits
+      FROM ${waiter} AS w
+     WHERE w.key = s.key AND w.ticket < s.ticket AND w.seen_at > clock_timestamp() - interval '1 second') AS ahead ON true
+  LEFT JOIN LATERAL (
+    SELECT coalesce(sum(h.take), 0) AS taken, min(h.permits) AS permits
+      FROM ${holder} AS h WHERE h.key = s.key AND h.closed_until > clock_timestamp()) AS inside ON true
+$$;
+`;
+}
+
 /**
  * Shows life for many places in the line. Answers a digit for each: 1 when it should ask, because the key may be free
  * for it or its place is gone, else 0.
  */
-export function stay({ lock, holder, waiter, stay: name }: PostgresNames): string {
+export function stay(names: PostgresNames): string {
+  const { waiter, stay: name } = names;
   return `
 CREATE OR REPLACE FUNCTION ${name}(p_keys text[], p_owners text[]) RETURNS text LANGUAGE sql AS $$
   WITH asked AS (
@@ -74,10 +110,7 @@ CREATE OR REPLACE FUNCTION ${name}(p_keys text[], p_owners text[]) RETURNS text 
     RETURNING m.nth, w.key, w.mode, w.take, w.permits
   )
   SELECT string_agg(CASE WHEN s.nth IS NULL OR (
-      NOT EXISTS (SELECT FROM ${lock} AS l WHERE l.key = s.key AND l.closed_until > clock_timestamp())
-      AND (SELECT count(*) = 0 OR (s.mode <> 'e' AND min(h.mode) = s.mode
-             AND (s.mode <> 'p' OR sum(h.take) + s.take <= least(min(h.permits), s.permits)))
-             FROM ${holder} AS h WHERE h.key = s.key AND h.closed_until > clock_timestamp())
+      ${room(names)}
     ) THEN '1' ELSE '0' END, '' ORDER BY a.nth)
   FROM asked AS a LEFT JOIN seen AS s ON s.nth = a.nth
 $$;

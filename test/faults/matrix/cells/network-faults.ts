@@ -80,8 +80,11 @@ export const connectionCut: Play = {
     else await stage.world.servers.disconnectAll();
     stage.healed();
     await stage.recover(1_000);
-    if (!(await holder.with('check', lock))) stage.blame('I6', 'a cut connection is a loss');
-    if ((await holder.release(lock)) !== true) stage.blame('I6', 'it was not released after a cut');
+    const fromMs = stage.healedMs;
+    if (!(await holder.with('check', lock)))
+      stage.blameUnlessStarved('I6', 'a cut connection is a loss', [holder], fromMs);
+    if ((await holder.release(lock)) !== true)
+      stage.blameUnlessStarved('I6', 'it was not released after a cut', [holder], fromMs);
     await stage.served(waiting, 1_000, nowMs());
   },
 };
@@ -139,7 +142,9 @@ export const herdAndStorm: Play = {
     await holder.release(lock);
     const served = await Promise.all(herd.map(({ granted }) => within(20_000, granted)));
     const missing = served.filter((isServed) => !isServed).length;
-    if (missing > 0) stage.blame('I4', `${missing} of ${herd.length} were not served`);
+    const unserved = herd.find((_, at) => !served[at]);
+    if (unserved)
+      stage.blame('I4', `${missing} of ${herd.length} were not served: ${stage.whyNot(unserved)}`);
     const perHandOff = ((await world.servers.requests()) - before) / herd.length;
     stage.note('calls a hand-off', perHandOff);
     if (perHandOff > 2 * actors.length) stage.blame('I4', `${perHandOff} calls a hand-off`);
@@ -158,6 +163,7 @@ export const herdAndStorm: Play = {
     const kept = await Promise.all(leases.map((lease) => holder.release(lease)));
     // that one was not confirmed in time is no loss
     const lost = kept.filter((answer) => answer === false).length;
-    if (lost > 0) stage.blame('I6', `${lost} of ${STORM} leases did not outlive a reconnection`);
+    const text = `${lost} of ${STORM} leases did not outlive a reconnection`;
+    if (lost > 0) stage.blameUnlessStarved('I6', text, [holder], stage.healedMs);
   },
 };

@@ -1,0 +1,85 @@
+import { BackendError } from '../backend-error.js';
+import type { MysqlLockSettings } from './mysql-settings.js';
+
+/** A statement as mysql2 takes it. */
+export interface MysqlQuery {
+  readonly sql: string;
+  readonly values?: unknown[];
+  readonly rowsAsArray?: boolean;
+  /** In ms, without an answer. */
+  readonly timeout?: number;
+}
+
+/** What is needed of a connection of mysql2 that is on loan from a pool. */
+export interface MysqlConnection {
+  query(query: MysqlQuery): Promise<readonly [unknown, unknown]>;
+  release(): void;
+  destroy(): void;
+}
+
+/** A pool of `mysql2/promise`, version 3. Spelled out here, so that the types of this package do not need mysql2. */
+export interface MysqlPool {
+  getConnection(): Promise<MysqlConnection>;
+  end(): Promise<void>;
+}
+
+/** A pool of `mysql2`, whose promise side is used. */
+export interface MysqlCallbackPool {
+  promise(): MysqlPool;
+}
+
+/** Where the database is, and what locks in it mean. Anything else that mysql2 understands is passed on to it. */
+export interface MysqlOptions extends MysqlLockSettings {
+  readonly host?: string;
+  readonly port?: number;
+  readonly database?: string;
+  readonly user?: string;
+  readonly password?: string;
+  readonly ssl?: string | object;
+  /** The most connections for the locks of this process. Default 10. */
+  readonly connectionLimit?: number;
+  readonly [option: string]: unknown;
+}
+
+/** Where a pool connects to. */
+export interface KnownMysqlOptions {
+  readonly host?: string;
+  readonly port?: number;
+  readonly connectionLimit?: number;
+}
+
+interface MysqlModule {
+  createPool(options: object): MysqlPool;
+}
+
+export function isPool(target: unknown): target is MysqlPool | MysqlCallbackPool {
+  return typeof target === 'object' && target !== null && 'getConnection' in target;
+}
+
+/** The promise side of whichever pool was handed in. */
+export function promising(pool: MysqlPool | MysqlCallbackPool): MysqlPool {
+  return 'promise' in pool && typeof pool.promise === 'function' ? pool.promise() : (pool as MysqlPool);
+}
+
+/** What is known of where it connects to. */
+export function optionsOf(pool: MysqlPool): KnownMysqlOptions {
+  const { pool: core } = pool as {
+    pool?: { config?: { connectionConfig?: object; connectionLimit?: number } };
+  };
+  const { connectionConfig = {}, connectionLimit } = core?.config ?? {};
+  return { ...connectionConfig, ...(connectionLimit !== undefined && { connectionLimit }) };
+}
+
+/** Only now: who hands a pool in, or uses no such database, needs no mysql2 of ours. */
+export async function loadMysql2(): Promise<MysqlModule> {
+  try {
+    const client: object = await import('mysql2/promise');
+    return 'createPool' in client ? (client as MysqlModule) : (client as { default: MysqlModule }).default;
+  } catch (cause) {
+    throw new BackendError(
+      'nestjs-interlock/mysql needs the package mysql2: install it with `npm install mysql2`.',
+      'denied',
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,33 @@
+import { afterAll, beforeAll, describe, it } from '@jest/globals';
+import { mysql } from 'nestjs-interlock/mysql';
+import { describeLockBackend } from 'nestjs-interlock/testing';
+import { MariadbServer } from '../support/mariadb-server.js';
+import { mysqlLeftovers } from '../support/sql-leftovers.js';
+
+let server: MariadbServer;
+
+beforeAll(async () => {
+  server = await MariadbServer.start();
+});
+
+afterAll(() => server.stop());
+
+describeLockBackend('mysql', {
+  runner: { describe, it },
+  traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue', stay: true },
+  create: () => mysql(server.url),
+  leftovers: () => mysqlLeftovers((sql) => server.query(sql)),
+});
+
+describeLockBackend('mysql with a lockDelay', {
+  runner: { describe, it },
+  traits: {
+    modes: ['exclusive', 'shared', 'permits'],
+    fence: 'strict',
+    wakeUp: 'queue',
+    stay: true,
+    lockDelayMs: 500,
+  },
+  create: () => mysql(server.url, { lockDelay: 500, name: 'delayed' }),
+  leftovers: () => mysqlLeftovers((sql) => server.query(sql), 'delayed'),
+});

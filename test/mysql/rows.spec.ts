@@ -1,0 +1,129 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import knex from 'knex';
+import { createPool, type ResultSetHeader } from 'mysql2/promise';
+import { fenceGuard, mysql } from '../../lib/backends/mysql/index.js';
+import { Locks } from '../../lib/core/locks.js';
+import { MysqlTrial } from '../support/mysql-trial.js';
+import { busy, granted, until } from '../support/redis-trial.js';
+
+const HOUR_US = 3_600_000_000n;
+
+describe('the rows that locks in MariaDB are', () => {
+  let trial: MysqlTrial;
+  beforeAll(async () => {
+    trial = await MysqlTrial.open();
+    await trial.connect();
+  });
+  afterEach(async () => {
+    await trial.stopAll();
+    await trial.server.wipe();
+  });
+  afterAll(() => trial.close());
+
+  const count = async (table: string): Promise<number> => {
+    const [row] = await trial.server.query(`SELECT COUNT(*) AS n FROM interlock_${table}`);
+    return Number(row?.['n']);
+  };
+
+  it('[48] may be deleted by hand: the holder is told, the next has a higher fence, and no orphans stay', async () => {
+    const { backend } = await trial.connect();
+    const grant = await granted(backend, trial.claim());
+    const reader = await granted(backend, trial.claim({ key: 'trial:shared', mode: 'shared' }));
+    await busy(backend, trial.claim({ queue: true }));
+    await trial.server.query('DELETE FROM interlock_lock');
+    expect(await backend.renew([grant, reader])).toEqual(['gone', 'gone']);
+    expect([await count('holder'), await count('waiter')]).toEqual([0, 0]);
+    expect((await granted(backend, trial.claim())).fence).toBeGreaterThan(grant.fence);
+  });
+
+  it('[48] are swept when they were idle for an hour, never while somebody holds or waits, and leave their fence', async () => {
+    const { backend } = await trial.connect();
+    let newest = 0n;
+    for (let n = 0; n < 50; n++) {
+      const grant = await granted(backend, trial.claim({ key: `trial:${n}` }));
+      newest = grant.fence;
+      await backend.release(grant);
+    }
+    await granted(backend, trial.claim({ key: 'trial:held' }));
+    await granted(backend, trial.claim({ key: 'trial:read', mode: 'shared' }));
+    await granted(backend, trial.claim({ key: 'trial:waited' }));
+    await busy(backend, trial.claim({ key: 'trial:waited', queue: true }));
+    await trial.server.query(`UPDATE interlock_lock SET fence = fence - ${2n * HOUR_US}`);
+    for (let n = 0; n < 320; n++)
+      await backend.release(await granted(backend, trial.claim({ key: 'trial:busy' })));
+    await until(async () => (await count('lock')) === 4, 'the sweep');
+    const left = await trial.server.query('SELECT `key` FROM interlock_lock ORDER BY `key`');
+    expect(left.map(({ key }) => key)).toEqual(['trial:busy', 'trial:held', 'trial:read', 'trial:waited']);
+    const [floor] = await trial.server.query('SELECT CAST(fence AS CHAR) AS fence FROM interlock_floor');
+    // rows of earlier tests may have been swept as well
+    expect(BigInt(String(floor?.['fence']))).toBeGreaterThanOrEqual(newest - 2n * HOUR_US);
+  });
+
+  it('[48] of many keys that were locked once slow no step down: none reads the table from end to end', async () => {
+    await trial.server
+      .query(
+        `INSERT INTO interlock_lock (\`key\`, fence) SELECT CONCAT('history:', seq), seq FROM seq_1_to_200000`,
+      )
+      .catch(() => undefined);
+    await until(async () => (await count('lock')) === 200_000, 'the history', 60_000);
+    const { backend } = await trial.connect(mysql(trial.server.url, { connectionLimit: 1 }));
+    const read = async (): Promise<number> => {
+      const rows = await trial.server.query(`SHOW GLOBAL STATUS LIKE 'Handler_read_rnd_next'`);
+      return Number(rows[0]?.['Value']);
+    };
+    const before = await read();
+    for (const mode of ['exclusive', 'shared', 'permits'] as const) {
+      const grant = await granted(backend, trial.claim({ key: 'history:1000', mode }));
+      const waiting = trial.claim({ key: 'history:1000', queue: true });
+      await busy(backend, waiting);
+      expect(await backend.stay?.([waiting])).toEqual([false]);
+      expect(await backend.renew([grant])).toEqual(['renewed']);
+      expect(await backend.inspect('history:1000')).toMatchObject({ waiting: 1 });
+      await backend.abandon(waiting);
+      await backend.release(grant);
+    }
+    expect((await read()) - before).toBeLessThan(20_000);
+  }, 120_000);
+
+  it('[47] guard a write of the same database, by mysql2 and by Knex, and keep the lock until its transaction ends', async () => {
+    const pool = createPool({ uri: trial.server.url });
+    const builder = knex({ client: 'mysql2', connection: trial.server.url });
+    const locks = new Locks(mysql(trial.server.url));
+    await locks.start();
+    await pool.query('CREATE TABLE orders (id INT PRIMARY KEY, state VARCHAR(20))');
+    await pool.query(`INSERT INTO orders VALUES (1, 'new')`);
+    for (const options of [{}, { mode: 'shared' }, { permits: 3 }] as const) {
+      const lease = await locks.acquire("it's:id?", options);
+      const update = (state: string): Promise<[ResultSetHeader, unknown]> =>
+        pool.query<ResultSetHeader>(`UPDATE orders SET state = ? WHERE id = ? AND ${fenceGuard(lease)}`, [
+          state,
+          1,
+        ]);
+      expect((await update('paid'))[0].affectedRows).toBe(1);
+      const changed = await builder.transaction((trx) =>
+        trx('orders').where({ id: 1 }).whereRaw(fenceGuard(lease)).update({ state: 'sent' }),
+      );
+      expect(changed).toBe(1);
+      await lease.release();
+      expect((await update('late'))[0].affectedRows).toBe(0);
+    }
+    const lease = await locks.acquire('k', { ttl: 300, renew: false });
+    const connection = await pool.getConnection();
+    await connection.query('BEGIN');
+    await connection.query(`UPDATE orders SET state = 'held' WHERE id = 1 AND ${fenceGuard(lease)}`);
+    let taken = false;
+    const next = locks.acquire('k', { wait: '10s' }).then((other) => {
+      taken = true;
+      return other;
+    });
+    await sleep(600);
+    expect(taken).toBe(false);
+    await connection.query('COMMIT');
+    connection.release();
+    await (await next).release();
+    await locks.stop();
+    await builder.destroy();
+    await pool.end();
+  });
+});

@@ -1,0 +1,107 @@
+import { execFile } from 'node:child_process';
+import { inspect } from 'node:util';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { createPool } from 'mysql2/promise';
+import type { LockBackend } from '../../lib/backends/lock-backend.js';
+import { migration, migrationStatements, mysql } from '../../lib/backends/mysql/index.js';
+import { LockConfigurationError } from '../../lib/core/errors.js';
+import { MysqlTrial } from '../support/mysql-trial.js';
+import { busy, failureOf, granted } from '../support/redis-trial.js';
+
+describe('starting on a MariaDB database', () => {
+  let trial: MysqlTrial;
+  beforeAll(async () => {
+    trial = await MysqlTrial.open('--max-connections=30');
+    await trial.server.query(`CREATE USER ann@'%' IDENTIFIED BY 'right'`);
+    await trial.server.query(`CREATE USER bob@'%' IDENTIFIED BY 'right'`);
+    await trial.server.query('GRANT SELECT ON locks.* TO bob');
+  });
+  afterEach(() => trial.stopAll());
+  afterAll(() => trial.close());
+
+  const refusal = async (backend: LockBackend): Promise<string> => {
+    const { message, certainty } = await failureOf(trial.connect(backend));
+    expect(certainty).toBe('denied');
+    return message;
+  };
+
+  it('fails in a sentence when nobody listens there', async () => {
+    expect(await refusal(mysql('mysql://127.0.0.1:1/none'))).toBe(
+      'MySQL at 127.0.0.1:1 cannot be reached (connect ECONNREFUSED 127.0.0.1:1): start it, or correct the address given to mysql().',
+    );
+  });
+
+  it('fails in a sentence, without the password, when the user or the password is wrong', async () => {
+    const failure: unknown = await trial
+      .connect(mysql(trial.server.urlOf('ann:wr0ng')))
+      .catch((error: unknown) => error);
+    expect(String(failure)).toContain('cannot be used: the user name or the password is wrong (');
+    expect(inspect(failure, { depth: 9 })).not.toContain('wr0ng');
+  });
+
+  it('fails in a sentence when there is no such database, when none is named, or the user has no right to it', async () => {
+    expect(await refusal(mysql(trial.server.urlOf('root', 'none')))).toContain('there is no such database (');
+    expect(await refusal(mysql(trial.server.urlOf('root', '')))).toContain('no database was named');
+    expect(await refusal(mysql(trial.server.urlOf('ann:right')))).toContain('the user is not allowed to (');
+    expect(await refusal(mysql(trial.server.urlOf('bob:right')))).toContain('the user is not allowed to (');
+  });
+
+  it('fails in a sentence when the server takes no writes', async () => {
+    await trial.connect();
+    await trial.server.query('SET GLOBAL read_only = 1');
+    try {
+      expect(await refusal(mysql(trial.server.url))).toContain(
+        'cannot be used: it takes no writes, as a replica does: connect to the primary.',
+      );
+    } finally {
+      await trial.server.query('SET GLOBAL read_only = 0');
+    }
+  });
+
+  it('fails in a sentence when there are too many connections', async () => {
+    const many = createPool({ uri: trial.server.url, connectionLimit: 40 });
+    const taken = await Promise.allSettled(Array.from({ length: 32 }, () => many.getConnection()));
+    try {
+      expect(await refusal(mysql(trial.server.url))).toContain('it has as many connections as it allows');
+    } finally {
+      for (const one of taken) if (one.status === 'fulfilled') one.value.release();
+      await many.end();
+    }
+  });
+
+  it('fails in a sentence when the tables are missing and are not to be made; the migration makes them', async () => {
+    const backend = (): LockBackend => mysql(trial.server.url, { name: 'migrated', create: false });
+    expect(await refusal(backend())).toContain('run the migration');
+    for (const sql of migrationStatements({ name: 'migrated' })) await trial.server.query(sql);
+    await granted((await trial.connect(backend())).backend, trial.claim());
+    for (const sql of migrationStatements({ name: 'migrated' })) await trial.server.query(sql);
+    await busy((await trial.connect(backend())).backend, trial.claim());
+  });
+
+  it('has a migration that the command line client understands', async () => {
+    const given = ['-h', '127.0.0.1', '-P', String(trial.server.port), '-u', 'root', 'locks'];
+    await new Promise<void>((resolve, reject) => {
+      const client = execFile('mariadb', given, (error) =>
+        error ? reject(new Error(error.message)) : resolve(),
+      );
+      client.stdin?.end(migration({ name: 'by_hand' }));
+    });
+    await granted(
+      (await trial.connect(mysql(trial.server.url, { name: 'by_hand', create: false }))).backend,
+      trial.claim(),
+    );
+  });
+
+  it('[48] makes the tables once, though eight processes begin at the same time', async () => {
+    const backends = Array.from({ length: 8 }, () => mysql(trial.server.url, { name: 'herd' }));
+    const [first, ...others] = await Promise.all(backends.map((backend) => trial.connect(backend)));
+    await granted(first!.backend, trial.claim());
+    for (const { backend } of others) await busy(backend, trial.claim());
+  });
+
+  it('[3] refuses settings that are wrong, before anything is sent', () => {
+    expect(() => mysql({ schema: 'a`; DROP' })).toThrow(LockConfigurationError);
+    expect(() => mysql({ name: 'Locks' })).toThrow('name is "Locks"; give 1 to 40 small letters');
+    expect(() => migration({ schema: '' })).toThrow('schema is ""');
+  });
+});

@@ -1,0 +1,171 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { createConnection } from 'mysql2/promise';
+import { findMariadb } from '../../scripts/servers.mjs';
+import { asUser, freePort, GuardedProcess } from './guarded-process.js';
+
+const BOOT_LIMIT_MS = 30_000;
+const CALL_LIMIT_MS = 1_000;
+const USER = 'mysql';
+const DATABASE = 'locks';
+
+const run = promisify(execFile);
+
+/** A real MariaDB server on a free port and in a scratch folder. */
+export class MariadbServer implements AsyncDisposable {
+  private process: GuardedProcess | undefined;
+
+  private constructor(
+    readonly port: number,
+    private readonly folder: string,
+    private readonly settings: readonly string[],
+  ) {}
+
+  /** @param settings as in `--max-connections=20` */
+  static async start(...settings: string[]): Promise<MariadbServer> {
+    const folder = await mkdtemp(join(tmpdir(), 'interlock-mariadb-'));
+    if (process.getuid?.() === 0) await run('chown', [USER, folder]);
+    const install = [
+      '--no-defaults',
+      '--auth-root-authentication-method=normal',
+      '--skip-test-db',
+      `--datadir=${join(folder, 'data')}`,
+    ];
+    await run(...asUser(USER, programs().install, install), { cwd: folder });
+    const server = new MariadbServer(await freePort(), folder, settings);
+    await server.boot();
+    await server.query(`CREATE DATABASE ${DATABASE}`, 'mysql');
+    return server;
+  }
+
+  get url(): string {
+    return this.urlOf('root');
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  get alive(): boolean {
+    return this.process !== undefined;
+  }
+
+  urlOf(user: string, database = DATABASE): string {
+    return `mysql://${user}@127.0.0.1:${this.port}/${database}`;
+  }
+
+  /** One statement, over a connection of its own; rejects after a second without an answer. */
+  async query(sql: string, database = DATABASE): Promise<Record<string, unknown>[]> {
+    const connection = await createConnection({
+      host: '127.0.0.1',
+      port: this.port,
+      user: 'root',
+      connectTimeout: CALL_LIMIT_MS,
+      database,
+    });
+    connection.on('error', () => undefined);
+    try {
+      const [rows] = await connection.query({ sql, timeout: CALL_LIMIT_MS });
+      return Array.isArray(rows) ? (rows as Record<string, unknown>[]) : [];
+    } finally {
+      connection.destroy();
+    }
+  }
+
+  /** Ends all connections but our own. */
+  async terminate(): Promise<number> {
+    const others = await this.query(
+      `SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND user = 'root'`,
+    );
+    for (const { id } of others) await this.query(`KILL ${String(id)}`).catch(() => undefined);
+    return others.length;
+  }
+
+  /** Stops answering, with all connections left open. */
+  freeze(): Promise<void> {
+    return this.running.freeze();
+  }
+
+  thaw(): Promise<void> {
+    return this.running.thaw();
+  }
+
+  /** Ends at once, as in a crash. */
+  async kill(): Promise<void> {
+    await this.process?.kill();
+    this.process = undefined;
+  }
+
+  /** Comes back on the same port, with what was committed. */
+  async restart(): Promise<void> {
+    await this.kill();
+    await this.boot();
+  }
+
+  /** Removes all rows of the locks, as a person might. */
+  async wipe(name = 'interlock'): Promise<void> {
+    for (;;) {
+      const rows = await this.query(`SELECT 1 FROM ${name}_lock LIMIT 1`);
+      if (rows.length === 0) break;
+      await this.query(`DELETE FROM ${name}_lock LIMIT 20000`);
+    }
+    await this.query(`DELETE FROM ${name}_gone`);
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  private get running(): GuardedProcess {
+    if (!this.process) throw new Error('the server is not running');
+    return this.process;
+  }
+
+  private async boot(): Promise<void> {
+    const given = [
+      '--no-defaults',
+      `--datadir=${join(this.folder, 'data')}`,
+      `--port=${this.port}`,
+      '--bind-address=127.0.0.1',
+      `--socket=${join(this.folder, 'socket')}`,
+      `--pid-file=${join(this.folder, 'pid')}`,
+      '--max-connections=300',
+      '--innodb-buffer-pool-size=64M',
+      // what a killed process has written the system still has
+      '--innodb-flush-log-at-trx-commit=2',
+      ...this.settings,
+    ];
+    this.process = await GuardedProcess.start(this.folder, ...asUser(USER, programs().server, given));
+    const endMs = performance.now() + BOOT_LIMIT_MS;
+    while (!(await this.answers())) {
+      if (performance.now() > endMs) {
+        const log = await readFile(join(this.folder, 'server.log'), 'utf8').catch(() => '');
+        await this.stop();
+        throw new Error(`MariaDB did not start:\n${log}`);
+      }
+      await sleep(30);
+    }
+  }
+
+  private async answers(): Promise<boolean> {
+    return this.query('SELECT 1', 'mysql').then(
+      () => true,
+      () => false,
+    );
+  }
+}
+
+function programs(): { readonly server: string; readonly install: string } {
+  const found = findMariadb();
+  if (!found) throw new Error('MariaDB is missing: run `node scripts/servers.mjs`.');
+  return found;
+}
