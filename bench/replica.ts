@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { spread } from './cores.js';
 import type { Tasks } from './tasks/index.js';
 
 /** To a process of the bench. */
@@ -25,6 +26,7 @@ export class Replica {
   constructor(url: string) {
     const worker = fileURLToPath(new URL('./replica-worker.ts', import.meta.url));
     this.child = fork(worker, [url], { execArgv: [...process.execArgv, QUIETER] });
+    if (this.child.pid !== undefined) spread(this.child.pid);
   }
 
   async ask<Name extends keyof Tasks>(

@@ -1,8 +1,7 @@
-import { execFileSync } from 'node:child_process';
-import { availableParallelism } from 'node:os';
 import { Redis } from 'ioredis';
 import { ensureServers } from '../scripts/servers.mjs';
 import { RedisServer } from '../test/support/redis-server.js';
+import { setApart } from './cores.js';
 
 export interface Server {
   readonly url: string;
@@ -28,26 +27,4 @@ export async function startServer(): Promise<Server> {
     apart: setApart(Number(/process_id:(\d+)/.exec(info)?.[1])),
     stop: () => server.stop(),
   };
-}
-
-/**
- * Gives the server a core of its own, where the system can do that. Servers are elsewhere. Where client and server share
- * a core, no time is lost by waking each other up, all that counts is who computes less, and whether they share one
- * would be up to the scheduler, anew for each run.
- */
-function setApart(serverProcessId: number): boolean {
-  const last = availableParallelism() - 1;
-  if (last < 1) return false;
-  try {
-    bind(serverProcessId, `${last}`);
-    bind(process.pid, `0-${last - 1}`);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function bind(processId: number, cores: string): void {
-  const args = ['--all-tasks', '--pid', '--cpu-list', cores, String(processId)];
-  execFileSync('taskset', args, { stdio: 'ignore' });
 }

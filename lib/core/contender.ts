@@ -141,7 +141,9 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
   }
 
   get heardOfMs(): number | undefined {
-    return this.place && !this.inFlight && !this.settled ? this.heardAtMs : undefined;
+    // one that backs off from a failure shows life by asking again
+    if (!this.place || this.inFlight || this.settled || this.failure) return undefined;
+    return this.heardAtMs;
   }
 
   seen(atMs: number): void {

@@ -5,7 +5,7 @@ import type { Calls } from './outcome.js';
 /** One who stands in the server's line. */
 export interface Present {
   readonly claim: Claim;
-  /** When the server last heard of it; undefined while it is asking, or done. */
+  /** When the server last heard of it; undefined while it is asking, is going to after a failure, or is done. */
   readonly heardOfMs: number | undefined;
   /** The server knows of it still. */
   seen(atMs: number): void;

@@ -79,6 +79,26 @@ describe('signs of life', () => {
     await waiting.value?.release();
   });
 
+  it('rest through an outage, in which everybody asks once a second', async () => {
+    const rig = new Rig();
+    const lease = await got(rig.replica().locks.tryAcquire('k'));
+    let isOut = false;
+    const waiter = rig.replica({ plan: () => (isOut ? 'before' : undefined) });
+    const waiting = rig.watch(waiter.locks.acquire('k', { wait: '1m' }));
+    await rig.clock.advance(1_000);
+    isOut = true;
+    const calls = waiter.backend.calls.length;
+    await rig.clock.advance(20_000);
+    // the first ones come sooner: the pause doubles up to a second
+    expect(waiter.backend.calls.length - calls).toBeLessThanOrEqual(20 + 6);
+    expect(waiter.backend.calls.length - calls).toBeGreaterThanOrEqual(20);
+    isOut = false;
+    await lease.release();
+    await rig.clock.advance(1_000);
+    await waiting.value?.release();
+    expect(waiting.settled).toBe(true);
+  });
+
   it('[37] of the living do not keep the dead in the line: the next has the key within a second', async () => {
     const rig = new Rig();
     const lease = await got(rig.replica().locks.tryAcquire('k'));

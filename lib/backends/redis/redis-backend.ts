@@ -32,11 +32,10 @@ import {
   stayScript,
   type RedisScript,
 } from './redis-script.js';
+import { SILENCE_MS, Wishes } from './wishes.js';
 
 /** So many leases or places are kept in one step; nobody else is served meanwhile, for about half a millisecond. */
 const BATCH = 250;
-/** For so long after a sign of life a place in the line is kept, and a lock that was handed to it: the scripts' SILENCE_MS. */
-const SILENCE_MS = 1000;
 /** A claim that arrives after it was abandoned is refused for so long. */
 const ABANDONED_MS = '60000';
 const SCAN_SIZE = '250';
@@ -52,13 +51,12 @@ interface Route {
 /** Locks on one Redis server. Each verb is one script, so one atomic step. */
 export class RedisBackend implements LockBackend {
   readonly traits: BackendTraits;
-  /** Behind the kind of a holder or a place; nothing without a lockDelay. */
-  private readonly delay: string;
   private readonly acks: ReplicaAcks | undefined;
 
   private readonly users = new BackendUsers('redis');
   private opening: Promise<RedisConnection> | undefined;
   private connection: RedisConnection | undefined;
+  private wishes = new Wishes('', 0, false);
   private handOff: HandOff | undefined;
 
   constructor(
@@ -67,7 +65,6 @@ export class RedisBackend implements LockBackend {
   ) {
     const { lockDelayMs, replicas } = settings;
     this.acks = replicas > 0 ? new ReplicaAcks(replicas) : undefined;
-    this.delay = lockDelayMs > 0 ? `+${lockDelayMs}` : '';
     this.traits = {
       name: 'redis',
       modes: ['exclusive', 'shared', 'permits'],
@@ -84,6 +81,10 @@ export class RedisBackend implements LockBackend {
     try {
       this.opening ??= RedisConnection.open(this.target, this.users.asOne(context), this.settings.replicas);
       this.connection = await this.opening;
+      const { hints, servers } = this.connection;
+      // a cluster does not tell whether anybody hears a message, and replicas have to acknowledge a grant
+      const handsOver = !servers.redirects && !this.acks;
+      this.wishes = new Wishes(hints.channel, this.settings.lockDelayMs, handsOver);
     } catch (error) {
       this.opening = undefined;
       this.users.leave();
@@ -97,7 +98,7 @@ export class RedisBackend implements LockBackend {
 
   async abandon(claim: Claim): Promise<void> {
     this.opened.hints.forget(claim.owner);
-    const place = `${this.wishOf(claim)}|${claim.owner}`;
+    const place = this.wishes.placeOf(claim);
     await this.run('abandon', claim, abandonScript, asItIs, claim.owner, place, ABANDONED_MS);
   }
 
@@ -196,9 +197,10 @@ export class RedisBackend implements LockBackend {
       connection.servers.fenceName(key),
       owner,
       String(ttlMs),
-      this.wishOf(claim),
+      this.wishes.of(claim),
     ];
-    if (this.delay !== '') given.push(queue ? '1' : '', this.wholeOf(ttlMs));
+    const whole = this.wishes.wholeOf(ttlMs);
+    if (whole !== undefined) given.push(queue ? '1' : '', whole);
     else if (queue) given.push('1');
     const sentAtMs = connection.clock.now();
     return connection.run({
@@ -307,9 +309,10 @@ export class RedisBackend implements LockBackend {
       handOff.owner,
       owner,
       String(ttlMs),
-      this.wishOf(claim),
+      this.wishes.of(claim),
     ];
-    if (this.delay !== '') given.push(this.wholeOf(ttlMs));
+    const whole = this.wishes.wholeOf(ttlMs);
+    if (whole !== undefined) given.push(whole);
     const sentAtMs = clock.now();
     const reply = this.opened.run({
       verb: 'hand on',
@@ -413,7 +416,7 @@ export class RedisBackend implements LockBackend {
     const { servers } = this.opened;
     const names = claims.map(({ key }) => lockName(key));
     names.push(...claims.flatMap(({ key, mode }) => servers.witnesses(key, mode)));
-    const places = claims.map((claim) => `${this.wishOf(claim)}|${claim.owner}`);
+    const places = claims.map((claim) => this.wishes.placeOf(claim));
     return this.opened.run({
       verb: 'keep the place in the line of',
       key: nameOf(claims.map(({ key }) => key)),
@@ -442,28 +445,6 @@ export class RedisBackend implements LockBackend {
       keysAndArguments: [...names, ...given],
       read,
     });
-  }
-
-  /** What the scripts take for mode, take and of, and for whom to tell. */
-  private wishOf(claim: Claim): string {
-    const { delay } = this;
-    const { channel } = this.opened.hints;
-    const { mode, take, of } = claim;
-    if (mode === 'exclusive') return `e${delay}|${this.takesOver(claim) ? '=' : ''}${channel}`;
-    return mode === 'shared' ? `s${delay}|${channel}` : `p,${take},${of}${delay}|${channel}`;
-  }
-
-  /**
-   * Whether this owner may be handed the lock by a message, for a short first lease. A cluster does not tell whether
-   * anybody hears a message; replicas have to acknowledge a grant; and a lockDelay is for those who knew of theirs.
-   */
-  private takesOver({ firm, ttlMs }: Claim): boolean {
-    return !firm && ttlMs >= SILENCE_MS && this.delay === '' && !this.acks && !this.opened.servers.redirects;
-  }
-
-  /** For how long the server keeps a lease and the lockDelay behind it. */
-  private wholeOf(ttlMs: number): string {
-    return String(ttlMs + this.settings.lockDelayMs);
   }
 
   private get opened(): RedisConnection {
