@@ -42,6 +42,7 @@ export interface PostgresPool {
   readonly options: object;
   connect(): Promise<PostgresPoolClient>;
   end(): Promise<void>;
+  on(event: 'connect', listener: (connection: PostgresConnection) => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
   off(event: 'error', listener: (error: Error) => void): unknown;
 }
@@ -65,6 +66,7 @@ export interface KnownPoolOptions {
   readonly host?: string;
   readonly port?: number;
   readonly max?: number;
+  readonly lock_timeout?: unknown;
 }
 
 interface PostgresModule {

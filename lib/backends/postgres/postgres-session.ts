@@ -11,6 +11,7 @@ import {
   loadPg,
   type KnownPoolOptions,
   type PostgresClient,
+  type PostgresConnection,
   type PostgresPool,
   type PostgresPoolClient,
 } from './postgres-client.js';
@@ -140,7 +141,9 @@ export class PostgresSession implements SqlSession {
     );
     const probe = pooled ? undefined : this.makeClient();
     this.prepares = !pooled;
-    const { max = WARM_CONNECTIONS } = this.pool.options as KnownPoolOptions;
+    const { max = WARM_CONNECTIONS, lock_timeout } = this.pool.options as KnownPoolOptions;
+    // else each step sets it for itself
+    if (this.own && !pooled && lock_timeout === undefined) this.pool.on('connect', limitLocks);
     const warm = this.own ? Math.min(max, WARM_CONNECTIONS) : 0;
     await Promise.all(Array.from({ length: warm }, (_, nth) => this.warmUp(nth)));
     if (!probe) return this.tellOfPolling(pooled);
@@ -215,6 +218,11 @@ export class PostgresSession implements SqlSession {
       throw new NotSent(error);
     }
   }
+}
+
+/** What each step would do for itself otherwise, once for a connection. */
+function limitLocks(connection: PostgresConnection): void {
+  connection.query("SET lock_timeout = '800ms'").catch(() => undefined);
 }
 
 function addressOf(pool: PostgresPool): string {
