@@ -36,7 +36,8 @@ const common = {
 };
 
 export default {
-  maxWorkers: 2,
+  // more than there are cores: most tests wait for servers and time most of the time
+  maxWorkers: 3,
   testTimeout: 30_000,
   reporters: ['default', '<rootDir>/scripts/tally-reporter.mjs'],
   projects: [

@@ -26,9 +26,9 @@ describeLockBackend('redis with a lockDelay', {
     fence: 'clocked',
     wakeUp: 'queue',
     stay: true,
-    lockDelayMs: 500,
+    lockDelayMs: 1_000,
   },
-  create: () => redis(server.url, { lockDelay: 500 }),
+  create: () => redis(server.url, { lockDelay: 1_000 }),
   // what is documented to stay for a while: the last fence, and marks of owners who gave up
   leftovers: async () => [
     ...(await client.keys('*')).filter((name) => !/:fence$|:gone:/.test(name)),
