@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { durationMs } from '../core/duration.js';
 import { errorMessage, show } from '../core/errors.js';
 
-export const COMMAND_NAMES = ['ls', 'inspect', 'release', 'watch', 'doctor', 'sql'] as const;
+const COMMAND_NAMES = ['ls', 'inspect', 'release', 'watch', 'doctor', 'sql'] as const;
 export type CommandName = (typeof COMMAND_NAMES)[number];
 
 /** What somebody asked for. */

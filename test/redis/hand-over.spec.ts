@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { Claim, Grant, LockBackend, Place } from '../../lib/backends/lock-backend.js';
 import { redis } from '../../lib/backends/redis/index.js';
+import { lockName } from '../../lib/backends/redis/key-names.js';
 import { WaitingPlace } from '../../lib/backends/waiting-place.js';
 import { Locks } from '../../lib/core/locks.js';
 import { busy, granted, listenTo, RedisTrial, until, waitFor } from '../support/redis-trial.js';
@@ -100,6 +101,13 @@ describe('a release with somebody of another process at the head of the line', (
     await there.stop();
     await here.release(holder);
     expect(await here.inspect('trial:key')).toMatchObject({ holders: [], waiting: 1 });
+  });
+
+  it('does not hand the lock to one who has been abandoned, though a place of its is still there', async () => {
+    const [holder, , { key, owner }] = await begin();
+    await trial.admin.set(`${lockName(key)}:gone:${owner}`, '', 'PX', 60_000);
+    await here.release(holder);
+    expect((await here.inspect(key))?.holders).toEqual([]);
   });
 
   it('[37] holds up the next by one who died with the message under way no longer than by a dead head', async () => {

@@ -5,7 +5,7 @@ import type { Ear } from './ear.js';
 /** How often a waiting place is retried without a hint. */
 export const POLL_MS = 300;
 /** A place that was silent for that long is dropped from the line: three polls, and a little. */
-export const SILENCE_LIMIT_MS = 1_000;
+const SILENCE_LIMIT_MS = 1_000;
 
 export interface Holder {
   readonly claim: Claim;
