@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../../core/clock.js';
-import { closeClient, reconnectDelayMs } from './own-client.js';
+import { reconnectDelayMs } from '../reconnect-delay.js';
+import { closeClient } from './own-client.js';
 import { speaksResp3, type RedisCluster, type RedisNode } from './redis-client.js';
 import { hangUp, secondLine, type Ear, type Listener } from './redis-ear.js';
 

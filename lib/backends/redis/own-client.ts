@@ -1,4 +1,5 @@
 import { BackendError } from '../backend-error.js';
+import { reconnectDelayMs } from '../reconnect-delay.js';
 import type { RedisAddress, RedisClient, RedisCluster, RedisNode, RedisOptions } from './redis-client.js';
 
 interface RedisConstructor {
@@ -125,12 +126,6 @@ async function loadConstructor(): Promise<RedisConstructor> {
       'nestjs-interlock/redis needs the package ioredis: install it with `npm install ioredis`.';
     throw new BackendError(message, 'denied', { cause });
   }
-}
-
-/** From 50 ms, doubling up to a second, with some jitter so that a fleet does not come back at one instant. */
-export function reconnectDelayMs(attempt: number): number {
-  const longestMs = Math.min(1000, 50 * 2 ** Math.min(attempt - 1, 10));
-  return longestMs * (0.5 + Math.random() / 2);
 }
 
 /** Resolves when the connection is closed; the client itself sees to it that this is soon. */

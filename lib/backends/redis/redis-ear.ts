@@ -1,5 +1,6 @@
+import { reconnectDelayMs } from '../reconnect-delay.js';
 import type { OutageReporter } from './outage-reporter.js';
-import { closeClient, DISCONNECT_LIMIT_MS, reconnectDelayMs } from './own-client.js';
+import { closeClient, DISCONNECT_LIMIT_MS } from './own-client.js';
 import { speaksResp3, type RedisNode } from './redis-client.js';
 
 /** Who is told what an ear hears. */

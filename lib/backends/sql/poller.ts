@@ -8,6 +8,8 @@ const NEXT_FROM_MS = 4;
 const NEXT_TO_MS = 40;
 /** All others have to wait for those ahead anyway: so long for each of them. */
 const FOR_EACH_MS = 8;
+/** The others come next; the answer has to fit into what the database puts together (4,096 digits). */
+const MOST_AT_ONCE = 1_000;
 /** It grows with the time that somebody has waited: who waited for a second can wait for another 50 ms. */
 const OF_AGE = 1 / 20;
 
@@ -73,7 +75,11 @@ export class Poller {
   private async ask(): Promise<void> {
     const { clock } = this.session;
     const soonMs = clock.now() + NEXT_FROM_MS / 2;
-    const due = [...this.waiting.values()].filter((one) => !one.hinted && one.dueAtMs <= soonMs);
+    const due = [...this.waiting.values()]
+      .filter((one) => !one.hinted && one.dueAtMs <= soonMs)
+      .slice(0, MOST_AT_ONCE);
+    // those for whom the timer was set have left
+    if (due.length === 0) return this.arm();
     this.asking = true;
     const answers = await this.turnsOf(due.map(({ claim }) => claim));
     this.asking = false;
