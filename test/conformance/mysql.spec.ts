@@ -14,6 +14,7 @@ afterAll(() => server.stop());
 
 describeLockBackend('mysql', {
   runner: { describe, it },
+  sideBySide: 8,
   traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue', stay: true },
   create: () => mysql(server.url),
   leftovers: () => mysqlLeftovers((sql) => server.query(sql)),
@@ -21,13 +22,14 @@ describeLockBackend('mysql', {
 
 describeLockBackend('mysql with a lockDelay', {
   runner: { describe, it },
+  sideBySide: 8,
   traits: {
     modes: ['exclusive', 'shared', 'permits'],
     fence: 'strict',
     wakeUp: 'queue',
     stay: true,
-    lockDelayMs: 500,
+    lockDelayMs: 1_000,
   },
-  create: () => mysql(server.url, { lockDelay: 500, name: 'delayed' }),
+  create: () => mysql(server.url, { lockDelay: 1_000, name: 'delayed' }),
   leftovers: () => mysqlLeftovers((sql) => server.query(sql), 'delayed'),
 });

@@ -28,8 +28,8 @@ describeLockBackend('postgres with a lockDelay', {
     fence: 'strict',
     wakeUp: 'queue',
     stay: true,
-    lockDelayMs: 500,
+    lockDelayMs: 1_000,
   },
-  create: () => postgres(server.url, { lockDelay: 500, name: 'delayed' }),
+  create: () => postgres(server.url, { lockDelay: 1_000, name: 'delayed' }),
   leftovers: () => sqlLeftovers((text) => server.query(text), 'delayed'),
 });

@@ -11,6 +11,8 @@ import {
   type RenewOutcome,
 } from '../../backends/lock-backend.js';
 
+const RENEWALS_MORE = 3;
+
 /** Notes which claims may still have something on the server, so that a test need not tidy up after itself. */
 export class TrackedBackend implements LockBackend {
   readonly traits: BackendTraits;
@@ -39,8 +41,15 @@ export class TrackedBackend implements LockBackend {
     this.open.delete(nameOf(claim));
   }
 
-  renew(grants: readonly Grant[]): Promise<readonly RenewOutcome[]> {
-    return this.inner.renew(grants);
+  /** Asks again for those that are not known, as the core does: a row may be locked for a moment by somebody else. */
+  async renew(grants: readonly Grant[]): Promise<readonly RenewOutcome[]> {
+    const outcomes = [...(await this.inner.renew(grants))];
+    for (let more = 0; more < RENEWALS_MORE && outcomes.includes('unknown'); more++) {
+      const unknown = [...outcomes.keys()].filter((nth) => outcomes[nth] === 'unknown');
+      const answers = await this.inner.renew(unknown.flatMap((nth) => grants[nth] ?? []));
+      unknown.forEach((nth, at) => (outcomes[nth] = answers[at] ?? 'unknown'));
+    }
+    return outcomes;
   }
 
   async release(grant: Grant, lingerMs?: number, followed?: boolean): Promise<'released' | 'gone'> {
