@@ -53,10 +53,11 @@ export class Hints {
   }
 
   /**
-   * @param message an owner whose turn it may be; `=fence|aliveUntil|owner` when that owner holds the lock from now on;
-   *   or `!` and one whose lock was taken away
+   * @param told an owner whose turn it may be; `=fence|aliveUntil|owner` when that owner holds the lock from now on; or
+   *   `!` and one whose lock was taken away. What comes behind a `#` means nothing here
    */
-  receive(message: string): void {
+  receive(told: string): void {
+    const [message = ''] = told.split('#', 1);
     if (message.startsWith('!')) return this.context.doubt(message.slice(1));
     const [, fence, aliveUntil, owner = message] = HAND_OVER.exec(message) ?? [];
     const listener = this.listeners.get(owner);

@@ -4,24 +4,37 @@ import { closeClient } from './own-client.js';
 import { speaksResp3, type RedisCluster, type RedisNode } from './redis-client.js';
 import { hangUp, secondLine, type Ear, type Listener } from './redis-ear.js';
 
+/** Copies of a message come within milliseconds of each other, or not at all. */
+const MOST_REMEMBERED = 4_096;
+
+/** The subscription with one node. */
+interface Line {
+  readonly client: RedisNode;
+  /** Whether it is our own, and not the one that commands to this node go through. */
+  readonly isSecond: boolean;
+  readonly onClose: () => void;
+}
+
 /**
- * The subscription in a cluster: with any one node, because a cluster passes what is published on to all of them. When
- * the connection to that node is lost, another node takes its place.
+ * The subscription in a cluster: with each primary. A cluster passes what is published on to all nodes, so one would do,
+ * but messages that follow each other closely wait for each other on the way between the nodes (ADR 9). Each message
+ * is passed on once. When the connection to a node is lost, the others are heard all the same.
  */
 export class ClusterEar implements Ear {
   readonly shared = false;
-  private line: RedisNode | undefined;
-  /** Whether it is our own, and not the one that commands to this node go through. */
-  private isSecond = false;
+  private readonly lines = new Map<RedisNode, Line>();
   private attempts = 0;
   private timer: Timer | undefined;
+  private wasLost = false;
+  private isDeaf = false;
   private closed = false;
+  /** Of the last messages, each of which comes by every node. */
+  private readonly heard = new Set<string>();
   private readonly onMessage = (channel: string, message: string): void => {
-    if (channel === this.listener.channel) this.listener.receive(message);
-  };
-  private readonly onClose = (): void => {
-    this.leave();
-    this.tryLater();
+    if (channel !== this.listener.channel || this.heard.has(message)) return;
+    this.heard.add(message);
+    if (this.heard.size > MOST_REMEMBERED) this.heard.delete(this.heard.values().next().value ?? '');
+    this.listener.receive(message);
   };
 
   constructor(
@@ -30,72 +43,91 @@ export class ClusterEar implements Ear {
     private readonly clock: Clock,
   ) {}
 
-  async open(): Promise<void> {
-    await this.listen();
+  open(): Promise<void> {
+    return this.listen();
   }
 
   refresh(): void {
     this.listener.wakeAll();
-    if (this.line || this.timer || this.closed) return;
-    // the other nodes did not let us listen; there may be new ones
-    void this.listenAgain();
+    void this.listen();
   }
 
   async close(): Promise<void> {
     this.closed = true;
     this.timer?.clear();
-    const { line, isSecond } = this;
-    this.leave();
-    if (!line) return;
-    if (isSecond) await closeClient(line);
-    else if (line.status === 'ready') void hangUp(line, this.listener.channel);
+    const ended = [...this.lines].map(([node, line]) => this.end(node, line));
+    await Promise.all(ended);
   }
 
+  /** With all primaries that are in reach and not listened to yet. */
   private async listen(): Promise<void> {
-    const node = this.anyNode();
-    if (!node) return this.tryLater();
+    if (this.closed) return;
+    const ready = this.cluster.nodes('master').filter(({ status }) => status === 'ready');
+    const fresh = ready.filter((node) => !this.lines.has(node));
+    const heard = await Promise.all(fresh.map((node) => this.listenTo(node)));
+    if (this.lines.size === 0 && !this.isDeaf) return this.tryLater();
+    if (!this.wasLost || !heard.includes(true)) return;
+    this.wasLost = false;
+    this.listener.restored();
+  }
+
+  private async listenTo(node: RedisNode): Promise<boolean> {
     const isSecond = !speaksResp3(node);
-    const line = isSecond ? secondLine(node, { retryStrategy: null }) : node;
+    const client = isSecond ? secondLine(node, { retryStrategy: null }) : node;
+    const line: Line = { client, isSecond, onClose: () => this.lose(node, line) };
     // the nodes' own connections tell of the same trouble
-    if (isSecond) line.on('error', () => undefined);
-    this.line = line;
-    this.isSecond = isSecond;
-    line.on('message', this.onMessage);
+    if (isSecond) client.on('error', () => undefined);
+    this.lines.set(node, line);
+    client.on('message', this.onMessage);
     try {
-      if (isSecond) await line.connect();
-      await line.subscribe(this.listener.channel);
+      if (isSecond) await client.connect();
+      await client.subscribe(this.listener.channel);
     } catch (error) {
-      if (this.line !== line) return;
-      const refused = line.status === 'ready';
-      this.leave();
-      if (isSecond) void closeClient(line);
-      return refused ? this.listener.deaf(error) : this.tryLater();
+      const refused = client.status === 'ready';
+      if (this.lines.get(node) === line) this.lose(node, line, refused);
+      if (isSecond) void closeClient(client);
+      if (refused) this.refuse(error);
+      return false;
     }
-    if (this.closed || this.line !== line) return;
-    line.on('close', this.onClose);
+    if (this.closed || this.lines.get(node) !== line) return false;
+    client.on('close', line.onClose);
     this.attempts = 0;
+    this.isDeaf = false;
+    return true;
   }
 
-  /** Not the same for all processes, so that the nodes share the work. */
-  private anyNode(): RedisNode | undefined {
-    const nodes = this.cluster.nodes('master').filter(({ status }) => status === 'ready');
-    return nodes[Math.floor(Math.random() * nodes.length)];
+  private lose(node: RedisNode, line: Line, refused = false): void {
+    this.forget(node, line);
+    this.wasLost = true;
+    if (!refused) this.tryLater();
   }
 
-  private leave(): void {
-    this.line?.off('message', this.onMessage);
-    this.line?.off('close', this.onClose);
-    this.line = undefined;
+  private forget(node: RedisNode, { client, onClose }: Line): void {
+    client.off('message', this.onMessage);
+    client.off('close', onClose);
+    this.lines.delete(node);
+  }
+
+  private async end(node: RedisNode, line: Line): Promise<void> {
+    this.forget(node, line);
+    const { client, isSecond } = line;
+    if (isSecond) await closeClient(client);
+    else if (client.status === 'ready') void hangUp(client, this.listener.channel);
+  }
+
+  /** Told once: whom one node does not let listen, the others do not either. */
+  private refuse(error: unknown): void {
+    if (this.isDeaf) return;
+    this.isDeaf = true;
+    this.listener.deaf(error);
   }
 
   private tryLater(): void {
-    if (this.closed) return;
-    this.timer = this.clock.setTimer(() => void this.listenAgain(), reconnectDelayMs(++this.attempts), true);
-  }
-
-  private async listenAgain(): Promise<void> {
-    this.timer = undefined;
-    await this.listen();
-    if (this.line) this.listener.restored();
+    if (this.closed || this.timer) return;
+    const again = (): void => {
+      this.timer = undefined;
+      void this.listen();
+    };
+    this.timer = this.clock.setTimer(again, reconnectDelayMs(++this.attempts), true);
   }
 }

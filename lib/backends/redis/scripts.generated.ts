@@ -497,7 +497,8 @@ end
 return true
 end
 local function publish(channel, message)
-local heard = redis.pcall('PUBLISH', string.match(channel, '^=?(.*)$'), message)
+local copies = '#' .. time[1] .. '.' .. time[2]
+local heard = redis.pcall('PUBLISH', string.match(channel, '^=?(.*)$'), message .. copies)
 return type(heard) == 'number' and heard or 0
 end
 local function wake()

@@ -169,9 +169,11 @@ local function admitLine(room, count, welcome)
 end
 
 -- A hint is worth less than the step that it belongs to, so a failure to publish is passed over. A leading '=' of the
--- channel is a mark of the place (see hand-over). Answers how many heard it.
+-- channel is a mark of the place (see hand-over). The time behind the message tells its copies, which come by several
+-- nodes of a cluster, from the next message. Answers how many heard it.
 local function publish(channel, message)
-  local heard = redis.pcall('PUBLISH', string.match(channel, '^=?(.*)$'), message)
+  local copies = '#' .. time[1] .. '.' .. time[2]
+  local heard = redis.pcall('PUBLISH', string.match(channel, '^=?(.*)$'), message .. copies)
   return type(heard) == 'number' and heard or 0
 end
 
