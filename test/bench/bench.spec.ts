@@ -87,7 +87,7 @@ test('every contestant has figures in every discipline, or a reason, and all of 
   expect(figure('herd-1000', 'interlock', 'out of order, %')).toBe(0);
   expect(figure('herd-200', 'bare', 'out of order, %')).toBeGreaterThan(0);
   for (const name of renewals) expect(figure(name, 'interlock', 'lost')).toBe(0);
-}, 180_000);
+}, 300_000);
 
 test('one can choose, sees it as a table, and nothing is written', async () => {
   const output = await bench('--quick', '--only', 'sequential,interlock,bare');
