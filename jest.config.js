@@ -63,8 +63,8 @@ export default {
       },
       testMatch: [
         '<rootDir>/test/e2e/**/*.spec.ts',
-        '<rootDir>/test/conformance/redis*.spec.ts',
-        '<rootDir>/test/redis/{cluster,sentinel}.spec.ts',
+        '<rootDir>/test/conformance/redis{,-clients,-cluster,-sentinel}.spec.ts',
+        '<rootDir>/test/redis/cluster.spec.ts',
       ],
     },
   ],

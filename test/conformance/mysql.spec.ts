@@ -14,7 +14,8 @@ afterAll(() => server.stop());
 
 describeLockBackend('mysql', {
   runner: { describe, it },
-  sideBySide: 8,
+  sideBySide: 3,
+  shortTtlMs: 600,
   traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue', stay: true },
   create: () => mysql(server.url),
   leftovers: () => mysqlLeftovers((sql) => server.query(sql)),
@@ -22,7 +23,8 @@ describeLockBackend('mysql', {
 
 describeLockBackend('mysql with a lockDelay', {
   runner: { describe, it },
-  sideBySide: 8,
+  sideBySide: 3,
+  shortTtlMs: 600,
   traits: {
     modes: ['exclusive', 'shared', 'permits'],
     fence: 'strict',

@@ -14,7 +14,8 @@ afterAll(() => server.stop());
 
 describeLockBackend('postgres', {
   runner: { describe, it },
-  sideBySide: 8,
+  sideBySide: 4,
+  shortTtlMs: 600,
   traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue', stay: true },
   create: () => postgres(server.url),
   leftovers: () => sqlLeftovers((text) => server.query(text)),
@@ -22,7 +23,8 @@ describeLockBackend('postgres', {
 
 describeLockBackend('postgres with a lockDelay', {
   runner: { describe, it },
-  sideBySide: 8,
+  sideBySide: 4,
+  shortTtlMs: 600,
   traits: {
     modes: ['exclusive', 'shared', 'permits'],
     fence: 'strict',

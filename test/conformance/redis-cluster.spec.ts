@@ -14,6 +14,7 @@ afterAll(() => world.stop());
 describeLockBackend('redis, a cluster', {
   runner: { describe, it },
   sideBySide: 8,
+  shortTtlMs: 600,
   traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'clocked', wakeUp: 'queue', stay: true },
   create: () => redis({ cluster: world.nodes }),
   // what is documented to stay for a while: the last fences, and marks of owners who gave up

@@ -21,6 +21,7 @@ afterAll(async () => {
 describeLockBackend('redis with a lockDelay', {
   runner: { describe, it },
   sideBySide: 8,
+  shortTtlMs: 600,
   traits: {
     modes: ['exclusive', 'shared', 'permits'],
     fence: 'clocked',

@@ -14,6 +14,7 @@ afterAll(() => world.stop());
 describeLockBackend('redis, by Sentinels', {
   runner: { describe, it },
   sideBySide: 8,
+  shortTtlMs: 600,
   traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'clocked', wakeUp: 'queue', stay: true },
   create: () => redis({ sentinels: world.sentinels, name: world.name }),
   // what is documented to stay for a while: the last fence, and marks of owners who gave up

@@ -21,6 +21,7 @@ afterAll(async () => {
 describeLockBackend('redis', {
   runner: { describe, it },
   sideBySide: 8,
+  shortTtlMs: 600,
   traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'clocked', wakeUp: 'queue', stay: true },
   create: () => redis(server.url),
   // what is documented to stay for a while: the last fence, and marks of owners who gave up

@@ -5,7 +5,7 @@ import { createPool, type ResultSetHeader } from 'mysql2/promise';
 import { fenceGuard, mysql } from '../../lib/backends/mysql/index.js';
 import { Locks } from '../../lib/core/locks.js';
 import { MysqlTrial } from '../support/mysql-trial.js';
-import { busy, granted, until } from '../support/redis-trial.js';
+import { busy, granted, until, waitFor } from '../support/redis-trial.js';
 
 const HOUR_US = 3_600_000_000n;
 
@@ -35,6 +35,17 @@ describe('the rows that locks in MariaDB are', () => {
     expect(await backend.renew([grant, reader])).toEqual(['gone', 'gone']);
     expect([await count('holder'), await count('waiter')]).toEqual([0, 0]);
     expect((await granted(backend, trial.claim())).fence).toBeGreaterThan(grant.fence);
+  });
+
+  it('[37] do not keep a dead head of the line alive when the clock of the server is set back', async () => {
+    const { backend } = await trial.connect();
+    const holder = await granted(backend, trial.claim());
+    await busy(backend, trial.claim({ queue: true }));
+    await trial.server.query(`UPDATE interlock_waiter SET seen_at = seen_at + ${HOUR_US}`);
+    await backend.release(holder);
+    const startMs = performance.now();
+    await waitFor(backend, trial.claim({ queue: true }));
+    expect(performance.now() - startMs).toBeLessThan(3_000);
   });
 
   it('[48] are swept when they were idle for an hour, never while somebody holds or waits, and leave their fence', async () => {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { postgres } from '../../lib/backends/postgres/index.js';
 import { Locks } from '../../lib/core/locks.js';
 import { PostgresTrial } from '../support/postgres-trial.js';
-import { busy, granted, until } from '../support/redis-trial.js';
+import { busy, granted, until, waitFor } from '../support/redis-trial.js';
 
 const HISTORY = 1_000_000;
 const HOUR_US = 3_600_000_000n;
@@ -40,6 +40,17 @@ describe('the rows that locks in PostgreSQL are', () => {
     expect([await count('holder'), await count('waiter')]).toEqual([0, 0]);
     const next = await granted(backend, trial.claim());
     expect(next.fence).toBeGreaterThan(grant.fence);
+  });
+
+  it('[37] do not keep a dead head of the line alive when the clock of the server is set back', async () => {
+    const { backend } = await trial.connect();
+    const holder = await granted(backend, trial.claim());
+    await busy(backend, trial.claim({ queue: true }));
+    await trial.server.query("UPDATE interlock_waiter SET seen_at = seen_at + interval '1 hour'");
+    await backend.release(holder);
+    const startMs = performance.now();
+    await waitFor(backend, trial.claim({ queue: true }));
+    expect(performance.now() - startMs).toBeLessThan(3_000);
   });
 
   it('[48] are swept when they were idle for an hour, and never while somebody holds or waits', async () => {

@@ -71,7 +71,7 @@ function claimStep({ lock, holder, waiter, gone, floor }: MysqlNames): string {
     END IF;
     IF l_crowded THEN
       DELETE FROM ${holder} WHERE \`key\` = p_key AND closed_until <= v_now;
-      DELETE FROM ${waiter} WHERE \`key\` = p_key AND seen_at <= v_now - ${SILENCE_US};
+      DELETE FROM ${waiter} WHERE \`key\` = p_key AND seen_at NOT BETWEEN v_now - ${SILENCE_US} AND v_now + ${SILENCE_US};
       SELECT fence, lease_until, closed_until, lingers INTO h_fence, h_lease, h_closed, h_lingers
         FROM ${holder} WHERE \`key\` = p_key AND owner = p_owner FOR UPDATE;
       IF h_lingers = 0 AND h_lease > v_now THEN

@@ -25,7 +25,7 @@ function settleBody({ lock, holder, waiter }: MysqlNames): string {
   return `
   DECLARE v_now BIGINT DEFAULT ${NOW};
   DELETE FROM ${holder} WHERE \`key\` = p_key AND closed_until <= v_now;
-  DELETE FROM ${waiter} WHERE \`key\` = p_key AND seen_at <= v_now - ${SILENCE_US};
+  DELETE FROM ${waiter} WHERE \`key\` = p_key AND seen_at NOT BETWEEN v_now - ${SILENCE_US} AND v_now + ${SILENCE_US};
   UPDATE ${lock} SET crowded = EXISTS (SELECT 1 FROM ${waiter} AS w WHERE w.\`key\` = p_key)
       OR EXISTS (SELECT 1 FROM ${holder} AS h WHERE h.\`key\` = p_key) WHERE \`key\` = p_key;`;
 }

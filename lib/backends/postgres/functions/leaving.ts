@@ -135,7 +135,8 @@ END $$;
 
 /**
  * Forgets the holders whose time is over and the places that fell silent, and tells how many. Who is being renewed, or
- * shows life, at this moment is left alone.
+ * shows life, at this moment is left alone. A place that was seen in the future is one from before the clock was set
+ * back: whoever is alive takes it anew.
  */
 export function purge({ holder, waiter, purge: name }: PostgresNames): string {
   return `
@@ -150,7 +151,8 @@ BEGIN
   ) AS dead WHERE h.key = p_key AND h.owner = dead.owner;
   GET DIAGNOSTICS v_holders = ROW_COUNT;
   DELETE FROM ${waiter} AS w USING (
-    SELECT owner FROM ${waiter} WHERE key = p_key AND seen_at <= clock_timestamp() - interval '1 second' FOR UPDATE SKIP LOCKED
+    SELECT owner FROM ${waiter} WHERE key = p_key
+       AND seen_at NOT BETWEEN clock_timestamp() - interval '1 second' AND clock_timestamp() + interval '1 second' FOR UPDATE SKIP LOCKED
   ) AS dead WHERE w.key = p_key AND w.owner = dead.owner;
   GET DIAGNOSTICS v_waiters = ROW_COUNT;
   RETURN v_holders + v_waiters;
