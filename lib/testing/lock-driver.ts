@@ -143,7 +143,11 @@ class DrivenBackend extends FaultyBackend {
     const { outage } = this;
     const nodes = await super.nodes(limitMs);
     if (!outage) return nodes;
-    if (outage === 'silent') await new Promise<void>((resolve) => void this.clock.setTimer(resolve, limitMs));
+    if (outage === 'silent') {
+      await new Promise<void>((resolve) => {
+        this.clock.setTimer(resolve, limitMs);
+      });
+    }
     const error = outage === 'silent' ? `no answer within ${limitMs} ms` : 'the connection is refused';
     return nodes.map(({ node, role }) => ({ node, role, state: 'down', error }));
   }

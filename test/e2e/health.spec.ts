@@ -203,7 +203,7 @@ describe('the health of an application on one Redis server of its own', () => {
 class Play {
   readonly scenes = new Map<Trouble, Promise<void>>();
   readonly started: Promise<HttpApp>;
-  private over: Promise<unknown>;
+  private readonly over: Promise<unknown>;
 
   /** @param ready when the machine has a hand free to start servers */
   constructor(
