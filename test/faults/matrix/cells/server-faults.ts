@@ -185,6 +185,8 @@ export const clockLeaps: Play = {
     holder.road.silence();
     stage.healed();
     await stage.served(waiting, stage.ttlMs + 1_000);
+    // whose lease a server's clock ended early believes in it until its own deadline
+    if (ofServer) await sleep(stage.ttlMs - (nowMs() - stage.healedMs));
     if (await holder.with('check', lock)) stage.blame('I1', 'the one before still believes to hold it');
     if (ofServer) await servers.leap?.(0);
     else await holder.ask({ do: 'leap', ms: -ms });
