@@ -15,7 +15,7 @@ const GUARD =
 export class GuardedProcess {
   private constructor(
     private readonly guard: ChildProcess,
-    private readonly processId: number,
+    readonly processId: number,
   ) {}
 
   /** @param folder where it runs, and where its output goes: `server.log` */

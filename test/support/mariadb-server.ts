@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -54,6 +55,17 @@ export class MariadbServer implements AsyncDisposable {
     return this.process !== undefined;
   }
 
+  /** Of its threads, each of which the system counts by itself. */
+  get processIds(): readonly number[] {
+    if (!this.process) return [];
+    const { processId } = this.process;
+    try {
+      return readdirSync(`/proc/${processId}/task`).map(Number);
+    } catch {
+      return [processId];
+    }
+  }
+
   /** @param user also as in `name:password` */
   urlOf(user: string, database = DATABASE): string {
     return `mysql://${user}@127.0.0.1:${this.port}/${database}`;
@@ -80,7 +92,7 @@ export class MariadbServer implements AsyncDisposable {
   /** Ends all connections but our own. */
   async terminate(): Promise<number> {
     const others = await this.query(
-      `SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND user = 'root'`,
+      `SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND host <> ''`,
     );
     for (const { id } of others) await this.query(`KILL ${String(id)}`).catch(() => undefined);
     return others.length;

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,6 +57,18 @@ export class PostgresServer implements AsyncDisposable {
 
   get alive(): boolean {
     return this.process !== undefined;
+  }
+
+  /** Of the server, and of what it made for each connection. */
+  get processIds(): readonly number[] {
+    if (!this.process) return [];
+    const { processId } = this.process;
+    try {
+      const children = readFileSync(`/proc/${processId}/task/${processId}/children`, 'utf8');
+      return [processId, ...children.trim().split(' ').map(Number)];
+    } catch {
+      return [processId];
+    }
   }
 
   urlOf(user: string, database = 'postgres'): string {

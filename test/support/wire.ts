@@ -19,15 +19,18 @@ export interface StoppedReply {
   letGo(): void;
 }
 
-interface Trap {
+export interface Trap {
   readonly to: CommandFilter;
   readonly fate: 'hold' | 'lose';
   spring(line: Line): void;
 }
 
+/** How a wire understands what goes over one connection of its kind. */
+export type LineKind = new (wire: Wire, client: Socket, server: Socket) => Line;
+
 /**
- * A TCP proxy before a server of Redis: a network that can be made slow, deaf or broken. What it does to a connection
- * is what TCP can do: bytes are late, in slices, held back or gone with their connection, never out of order.
+ * A TCP proxy before a server: a network that can be made slow, deaf or broken. What it does to a connection is what
+ * TCP can do: bytes are late, in slices, held back or gone with their connection, never out of order.
  */
 export class Wire implements AsyncDisposable {
   /** How long each piece takes, in each direction; the jitter comes on top, at random. */
@@ -35,8 +38,10 @@ export class Wire implements AsyncDisposable {
   jitterMs = 0;
   /** The largest piece that is delivered at once. */
   sliceBytes = Infinity;
-  /** Messages do not arrive any more, though replies do; with RESP3, where they can be told apart. */
+  /** Messages do not arrive any more, though replies do; where they can be told apart, as with RESP3. */
   deaf = false;
+  /** How many passed. */
+  commands = 0;
   /** @internal */
   readonly traps = new Set<Trap>();
   private readonly lines = new Set<Line>();
@@ -48,13 +53,17 @@ export class Wire implements AsyncDisposable {
     readonly port: number,
     /** @internal */
     readonly roll: () => number,
+    private readonly kind: LineKind,
   ) {}
 
-  /** @param roll where the jitter comes from */
-  static async to(port: number, roll: () => number = Math.random): Promise<Wire> {
+  /**
+   * @param roll where the jitter comes from
+   * @param kind of its connections; else they are of Redis
+   */
+  static async to(port: number, roll: () => number = Math.random, kind: LineKind = RespLine): Promise<Wire> {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const wire = new Wire(server, port, (server.address() as AddressInfo).port, roll);
+    const wire = new Wire(server, port, (server.address() as AddressInfo).port, roll, kind);
     wire.serve(server);
     return wire;
   }
@@ -137,7 +146,7 @@ export class Wire implements AsyncDisposable {
 
   private serve(server: Server): void {
     server.on('connection', (client) => {
-      const line = new Line(this, client, createConnection(this.target, '127.0.0.1'));
+      const line = new this.kind(this, client, createConnection(this.target, '127.0.0.1'));
       this.lines.add(line);
       this.hush(line);
       client.on('close', () => this.lines.delete(line));
@@ -153,19 +162,12 @@ export class Wire implements AsyncDisposable {
 }
 
 /** One connection through the wire. */
-class Line {
+export abstract class Line {
   readonly requests: Way;
   readonly replies: Way;
-  /** What is to become of the replies that are still to come, in their order; undefined: nothing special. */
-  private readonly fates: (Trap | undefined)[] = [];
-  private readonly asked = new RespFrames();
-  private readonly answered = new RespFrames();
-  private speaksResp3 = false;
-  /** False where messages cannot be told from replies. */
-  private follows = true;
 
   constructor(
-    private readonly wire: Wire,
+    protected readonly wire: Wire,
     private readonly client: Socket,
     private readonly server: Socket,
   ) {
@@ -187,7 +189,28 @@ class Line {
     this.server.destroy();
   }
 
-  private onRequest(chunk: Buffer): void {
+  protected abstract onRequest(chunk: Buffer): void;
+  protected abstract onReply(chunk: Buffer): void;
+
+  /** The trap for such a command, if there is one; it is taken away. */
+  protected trapFor(words: readonly string[]): Trap | undefined {
+    this.wire.commands++;
+    const trap = [...this.wire.traps].find(({ to }) => to(words));
+    if (trap) this.wire.traps.delete(trap);
+    return trap;
+  }
+}
+
+class RespLine extends Line {
+  /** What is to become of the replies that are still to come, in their order; undefined: nothing special. */
+  private readonly fates: (Trap | undefined)[] = [];
+  private readonly asked = new RespFrames();
+  private readonly answered = new RespFrames();
+  private speaksResp3 = false;
+  /** False where messages cannot be told from replies. */
+  private follows = true;
+
+  protected onRequest(chunk: Buffer): void {
     if (this.follows) for (const frame of this.asked.push(chunk)) this.expect(wordsOf(frame));
     this.requests.send(chunk);
   }
@@ -205,12 +228,10 @@ class Line {
       if (!this.speaksResp3) this.follows = false;
       return;
     }
-    const trap = [...this.wire.traps].find(({ to }) => to(words));
-    if (trap) this.wire.traps.delete(trap);
-    this.fates.push(trap);
+    this.fates.push(this.trapFor(words));
   }
 
-  private onReply(chunk: Buffer): void {
+  protected onReply(chunk: Buffer): void {
     if (!this.follows) return this.replies.send(chunk);
     for (const frame of this.answered.push(chunk)) {
       if (this.wire.deaf && isMessage(frame)) continue;

@@ -6,8 +6,6 @@ export interface MysqlQuery {
   readonly sql: string;
   readonly values?: unknown[];
   readonly rowsAsArray?: boolean;
-  /** In ms, without an answer. */
-  readonly timeout?: number;
 }
 
 /** What is needed of a connection of mysql2 that is on loan from a pool. */

@@ -3,6 +3,7 @@ import {
   herdAndStorm,
   holderCutOff,
   notificationsDead,
+  poolerBetween,
   replyLost,
   slowBytes,
 } from './cells/network-faults.js';
@@ -40,6 +41,7 @@ const PLAYS: Readonly<Record<number, Play>> = {
   16: failOver,
   17: failOver,
   21: clockLeaps,
+  23: poolerBetween,
   24: closed,
   25: herdAndStorm,
 };

@@ -1,5 +1,6 @@
 import { Actor } from './actor.js';
 import type { ActorPlan } from './contestant.js';
+import type { Road } from './road.js';
 import type { World } from './world.js';
 
 export const PREFIX = 'faults';
@@ -30,8 +31,8 @@ export class Company {
   }
 
   /** One more, for a single play. */
-  async extra(): Promise<Actor> {
-    const actor = await this.start();
+  async extra(road?: Road): Promise<Actor> {
+    const actor = await this.start(road);
     this.extras.add(actor);
     return actor;
   }
@@ -50,8 +51,8 @@ export class Company {
     await Promise.all([...this.actors.values()].map(async (actor) => (await actor).kill()));
   }
 
-  private async start(): Promise<Actor> {
-    const road = await this.world.road();
+  private async start(given?: Road): Promise<Actor> {
+    const road = given ?? (await this.world.road());
     const { kind } = this.world;
     const plan: ActorPlan = {
       name: `${this.name}-${++this.born}`,

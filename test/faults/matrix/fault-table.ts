@@ -55,7 +55,7 @@ export const FAULTS: readonly Fault[] = [
   fault(20, 'one quorum node restarts empty', 'L', 'I2 I6'),
   fault(21, 'clock jump of a minute, of the server and of a client', 'RL', 'I1 I6'),
   fault(22, 'session expired', 'Z', 'I1 I3 I6'),
-  fault(23, 'a transaction pooler in the way', 'P', 'I8'),
+  fault(23, 'a transaction pooler in the way', 'P', 'I1 I2 I4 I6 I8'),
   fault(24, 'close() with 100 holders and 100 waiters', ALL, 'I5 I6 I7'),
   fault(25, 'herd of 200 waiters in 4 processes, reconnect storm of 500 leases', ALL_BUT_M, 'I4 I6'),
 ];

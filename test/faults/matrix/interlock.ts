@@ -22,6 +22,8 @@ import { nowMs } from './monotonic.js';
 const BACKENDS: Readonly<Record<string, (target: never) => Promise<LockBackend>>> = {
   memory: async () => (await import('../../../lib/backends/memory/index.js')).memory(),
   redis: async (target) => (await import('../../../lib/backends/redis/index.js')).redis(target),
+  postgres: async (target) => (await import('../../../lib/backends/postgres/index.js')).postgres(target),
+  mysql: async (target) => (await import('../../../lib/backends/mysql/index.js')).mysql(target),
 };
 
 /** This library, in a small Nest application. */

@@ -7,6 +7,8 @@ export class MemoryWorld implements World {
   readonly kind = 'memory';
   readonly isOneProcess = true;
   readonly connections = 0;
+  readonly idleTimers = 0;
+  readonly isPolled = false;
 
   get servers(): Servers {
     throw new Error('Locks in memory have no server.');

@@ -26,6 +26,8 @@ abstract class RedisWorld implements World, Servers {
   abstract readonly connections: number;
   readonly kind = 'redis';
   readonly isOneProcess = false;
+  readonly idleTimers = 0;
+  readonly isPolled = false;
   readonly servers = this;
 
   abstract road(): Promise<Road>;

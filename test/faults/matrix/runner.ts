@@ -10,7 +10,7 @@ import type { World } from './world.js';
 import { WORLDS } from './worlds.js';
 
 /** Cells mostly wait, so this many worlds of a kind are played in side by side. */
-const LANES: Readonly<Partial<Record<Letter, number>>> = { M: 1, R: 2, S: 2, C: 2 };
+const LANES: Readonly<Partial<Record<Letter, number>>> = { M: 1, R: 2, S: 2, C: 2, P: 1, Y: 1 };
 /** A run that takes longer hangs. */
 const RUN_LIMIT_MS = 120_000;
 /** What is never right, whether the table names it or not. */

@@ -8,12 +8,15 @@ import type { Invariant } from './fault-table.js';
 import { History } from './history.js';
 import { nowMs } from './monotonic.js';
 import { PREFIX } from './company.js';
+import type { Road } from './road.js';
 import type { Starvation } from './starvation.js';
 import type { World } from './world.js';
 
 /** Long enough that a starved machine does not end a lease, short enough that cells are quick. */
 const TTL_MS = 1_000;
 const LONG_WAIT_MS = 30_000;
+const TOLD_MS = 100;
+const POLLED_MS = 1_000;
 /** When something is waited for that should come at once, by a machine that may be busy. */
 const PATIENCE_MS = 20_000;
 
@@ -40,7 +43,7 @@ export class Stage {
   /** When the servers and the ways to them were well again: nothing is owed to anybody before. */
   healedMs = -Infinity;
   /** How soon a free key has to be taken. */
-  wakeUpMs = 100;
+  wakeUpMs: number;
   /** That two believe to hold is counted, and is no violation. */
   mayBeDouble = false;
   /** Keys that are free later than their holders' ends say. */
@@ -58,6 +61,7 @@ export class Stage {
     readonly run: number,
     seed: number,
   ) {
+    this.wakeUpMs = world.isPolled ? POLLED_MS : TOLD_MS;
     this.roll = dice(seed);
     this.history = new History(stem, PREFIX);
   }
@@ -72,9 +76,9 @@ export class Stage {
     this.leaks = await LeakJudge.at(this.countables());
   }
 
-  /** One more actor, for this run alone. */
-  async extra(): Promise<Actor> {
-    const actor = await this.company.extra();
+  /** One more actor, for this run alone; on a road of its own, if none is given. */
+  async extra(road?: Road): Promise<Actor> {
+    const actor = await this.company.extra(road);
     for (const line of actor.opening) this.history.take(actor.name, line);
     this.listenTo(actor);
     return actor;
@@ -240,8 +244,10 @@ export class Stage {
 
   private async countOf(actor: Actor, kind: string): Promise<number> {
     const count = actor.alive ? ((await actor.count())[kind] ?? 0) : 0;
+    const { connections, idleTimers } = this.world;
+    if (kind === 'timers') return Math.max(count, idleTimers);
     // and one to the guarded resource
-    return kind === 'sockets' ? Math.max(count, this.world.connections + 1) : count;
+    return kind === 'sockets' ? Math.max(count, connections + 1) : count;
   }
 }
 

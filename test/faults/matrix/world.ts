@@ -31,6 +31,8 @@ export interface Servers {
   evict?(ready: () => Promise<void>): Promise<void>;
   /** Where another server takes over: one way of doing it. Says whether locks may be in two hands by it. */
   failOver?(key: string, nth: number): Promise<void>;
+  /** For one more actor, by way of a pooler that hands each transaction to another connection. */
+  pooledRoad?(): Promise<Road>;
   /** Requests that were carried out for locks since the start. */
   requests(): Promise<number>;
 }
@@ -45,8 +47,12 @@ export interface World {
   /** Contenders of one process are all that there is. */
   readonly isOneProcess: boolean;
   readonly servers: Servers;
+  /** Nobody tells who waits of its turn: it asks. */
+  readonly isPolled: boolean;
   /** So many an actor may have, some of them made when they are first needed. */
   readonly connections: number;
+  /** How many timers these have while nothing is asked, at most. */
+  readonly idleTimers: number;
   /** Of the processes that the locks depend on. */
   pids(): readonly number[];
   /** What is kept for locks whose keys contain this, apart from the memory of fences and of what was abandoned. */

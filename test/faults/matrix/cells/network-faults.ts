@@ -1,12 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StoppedReply } from '../../../support/wire.js';
-import type { Actor } from '../actor.js';
+import type { Actor, Attempt } from '../actor.js';
 import { nowMs } from '../monotonic.js';
 import { within, type Stage } from '../stage.js';
 import type { Play } from './play.js';
 
 const HERD = 50;
 const STORM = 500;
+/** As many claims at once as any server answers in the time for one call. */
+const GUSTS = 10;
+/** So many calls a hand-off may cost each process. */
+const TOLD_CALLS = 2;
+const POLLED_CALLS = 4;
 /** For a lost connection to be back. */
 const RECONNECT_MS = 1_000;
 
@@ -109,6 +114,30 @@ export const notificationsDead: Play = {
   },
 };
 
+export const poolerBetween: Play = {
+  actors: 1,
+  async act(stage) {
+    const { servers } = stage.world;
+    const [direct] = stage.actors as [Actor];
+    stage.wakeUpMs = 1_000;
+    const behindIt = async (): Promise<Actor> => stage.extra(await servers.pooledRoad?.());
+    const [holder, waiter] = [await behindIt(), await behindIt()];
+    if (stage.history.warnings.filter((text) => /pooler/.test(text)).length !== 2)
+      stage.blame('I8', 'it was not told once each that waiting falls back to polling');
+    const { lock, waiting } = await stage.scene(holder, waiter);
+    const last = await stage.wait(direct);
+    if (stage.run % 2 === 1) await servers.disconnectAll();
+    stage.healed();
+    await stage.recover(1_000, [holder, waiter, direct]);
+    await holder.with('write', lock);
+    if ((await holder.release(lock)) !== true)
+      stage.blameUnlessStarved('I6', 'it was not released', [direct], stage.healedMs);
+    stage.healed();
+    await stage.served(waiting, 1_000);
+    await stage.served(last, 2_000);
+  },
+};
+
 export const slowBytes: Play = {
   actors: 3,
   async act(stage) {
@@ -153,16 +182,19 @@ export const herdAndStorm: Play = {
     }
     const perHandOff = ((await world.servers.requests()) - before) / herd.length;
     stage.note('calls a hand-off', perHandOff);
-    if (perHandOff > 2 * actors.length) stage.blame('I4', `${perHandOff} calls a hand-off`);
+    const perProcess = world.isPolled ? POLLED_CALLS : TOLD_CALLS;
+    if (perHandOff > perProcess * actors.length) stage.blame('I4', `${perHandOff} calls a hand-off`);
 
     const names = Array.from({ length: STORM }, (_, n) => stage.key(`storm${n}`));
-    const leases = await Promise.all(
-      names.map(async (name) => {
+    const leases: Attempt[] = [];
+    const gust = async (): Promise<void> => {
+      for (let name = names.pop(); name !== undefined; name = names.pop()) {
         const attempt = holder.acquire(name, { ttlMs: 3 * stage.ttlMs, waitMs: 5_000 });
         if (!(await attempt.granted)) stage.blame('I6', stage.whyNot(attempt));
-        return attempt;
-      }),
-    );
+        leases.push(attempt);
+      }
+    };
+    await Promise.all(Array.from({ length: GUSTS }, gust));
     holder.road.cut();
     stage.healed();
     await stage.recover(3_000, [holder]);

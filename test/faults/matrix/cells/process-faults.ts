@@ -128,7 +128,7 @@ export const closed: Play = {
       left = await leaver.count();
       return !left['held'] && !left['waiting'] && !left['owed'] && (left['sockets'] ?? 0) <= 1;
     };
-    while (!(await isClean()) && nowMs() < fromMs + 1_000) await sleep(10);
+    while (!(await isClean()) && nowMs() < fromMs + 1_000 + stage.stolenMs([leaver], fromMs)) await sleep(10);
     if (!(await isClean())) stage.blame('I5', `a second after close(): ${JSON.stringify(left)}`);
     if (stage.world.isOneProcess) return leaver.kill();
     const onServer = (await stage.world.leftovers(`${stage.stem}:own`)).length;
