@@ -255,7 +255,11 @@ async function play(
 }
 
 const plays = new Map<string, Play>();
-beforeAll(() => {
+beforeAll(async () => {
+  // whatever is loaded for the first request counts for none of the answers
+  const first = await lastingApp(memory());
+  await first.get('/health');
+  await first.app.close();
   let ready: Promise<unknown> = Promise.resolve();
   for (const servers of TROUBLED) {
     const next = new Play(servers, ready);

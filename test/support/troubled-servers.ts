@@ -48,6 +48,8 @@ export interface TroubledServers {
 export const SECRET = 'pa55w0rd';
 const USER = { username: 'shop', password: SECRET };
 const REDIS_SETTINGS = ['--enable-debug-command', 'yes'];
+/** What the server says to the user, what it says to nobody in particular, and what is made of the latter. */
+const SHUT_OUT = /WRONGPASS|NOAUTH|it wants a password/;
 const LOAD_LIMIT_MS = 20_000;
 
 const ALONE = 'there is one server, and the locks need it';
@@ -94,7 +96,7 @@ function oneRedis(): TroubledServers {
       },
       'the password is not right any more': {
         is: 'down',
-        says: /WRONGPASS|NOAUTH/,
+        says: SHUT_OUT,
         begin: () => shutOut([server]),
         end: () => letIn([server]),
       },
@@ -156,7 +158,7 @@ function redisUnderSentinels(): TroubledServers {
       },
       'the password is not right any more': {
         is: 'down',
-        says: /WRONGPASS|NOAUTH/,
+        says: SHUT_OUT,
         begin: () => shutOut(world.servers),
         end: () => letIn(world.servers),
       },
@@ -206,7 +208,7 @@ function redisCluster(): TroubledServers {
       },
       'the password is not right any more': {
         is: 'down',
-        says: /WRONGPASS|NOAUTH/,
+        says: SHUT_OUT,
         begin: () => shutOut(world.servers),
         end: () => letIn(world.servers),
       },
