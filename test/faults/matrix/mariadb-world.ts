@@ -79,11 +79,11 @@ export class MariadbWorld extends SqlWorld<Connection> {
 
   /** The row of the lock, or the whole table, as by a dump. */
   protected async lockUp(admin: Connection, key: string, nth: number): Promise<void> {
-    const row = `SELECT 1 FROM interlock_lock WHERE \`key\` = '${PREFIX}:${key}' FOR UPDATE`;
-    if (nth % 2 === 0) {
-      await admin.query('START TRANSACTION');
-      await admin.query(row);
-    } else await admin.query('LOCK TABLES interlock_lock WRITE');
+    if (nth % 2 === 1) return void (await admin.query('LOCK TABLES interlock_lock WRITE'));
+    await admin.query('START TRANSACTION');
+    const row = 'SELECT 1 FROM interlock_lock WHERE `key` = ? FOR UPDATE';
+    const [rows] = await admin.query(row, [`${PREFIX}:${key}`]);
+    if ((rows as unknown[]).length !== 1) throw new Error(`there is no row of ${key}`);
   }
 
   private async throwOut(admin: Connection, butFor?: Connection): Promise<void> {

@@ -95,9 +95,10 @@ export class PostgresWorld extends SqlWorld<pg.Client> {
   /** The row of the lock, or the whole table, as by a migration. */
   protected async lockUp(admin: pg.Client, key: string, nth: number): Promise<void> {
     await admin.query('BEGIN');
-    if (nth % 2 === 0)
-      await admin.query('SELECT FROM interlock_lock WHERE key = $1 FOR UPDATE', [`${PREFIX}:${key}`]);
-    else await admin.query('LOCK TABLE interlock_lock IN ACCESS EXCLUSIVE MODE');
+    if (nth % 2 === 1) return void (await admin.query('LOCK TABLE interlock_lock IN ACCESS EXCLUSIVE MODE'));
+    const row = 'SELECT 1 FROM interlock_lock WHERE key = $1 FOR UPDATE';
+    const { rowCount } = await admin.query(row, [`${PREFIX}:${key}`]);
+    if (rowCount !== 1) throw new Error(`there is no row of ${key}`);
   }
 
   private roadTo(port: number): Promise<SqlRoad> {
