@@ -1,3 +1,4 @@
+import type { LockBackend, NodeHealth } from '../backends/lock-backend.js';
 import { memory, MemoryServer } from '../backends/memory/index.js';
 import { durationMs, type Duration } from '../core/duration.js';
 import { LockError } from '../core/errors.js';
@@ -6,7 +7,7 @@ import { Locks } from '../core/locks.js';
 import type { LockOptions } from '../core/options.js';
 import type { LockSettings } from '../core/settings.js';
 import { LockService } from '../lock.service.js';
-import { faulty, type Fault, type FaultyBackend } from './faulty-backend.js';
+import { FaultyBackend, type Fault } from './faulty-backend.js';
 import { ManualClock } from './manual-clock.js';
 
 /** The settings of a {@link LockDriver}: those of a lock service, whose clock and backend are the driver's. */
@@ -19,6 +20,8 @@ const FAULT_OF: Readonly<Record<Outage, Fault>> = { refusing: 'before', silent: 
 /** The largest step by which the clock may be moved; also a limit on texts like '1 day'. */
 const ADVANCE = { minMs: 0, maxMs: 366 * 86_400_000 };
 const CLOSING_STEP_MS = 50;
+/** As the seam has it for who gives none. */
+const NODES_LIMIT_MS = 1_000;
 
 /**
  * A lock service for tests, with its lock server, the time, and everybody else in the hands of the test. The locks
@@ -40,13 +43,14 @@ export class LockDriver {
   readonly locks: LockService;
   /** What stands between the service and its lock server: counts the calls, and makes single ones fail. */
   readonly backend: FaultyBackend;
+  private readonly server: DrivenBackend;
   private readonly others: Locks;
   private readonly occupied = new Map<string, Lease>();
 
   /** @throws LockConfigurationError when a setting is wrong */
   constructor(settings: LockDriverSettings = {}, name?: string) {
     const server = new MemoryServer({ clock: this.clock });
-    this.backend = faulty(memory({ server }));
+    this.backend = this.server = new DrivenBackend(memory({ server }), this.clock);
     this.locks = new DrivenLockService(this, settings, name);
     this.others = new Locks(memory({ server }), {
       ...settings,
@@ -90,14 +94,19 @@ export class LockDriver {
     await this.clock.settle();
   }
 
-  /** From here on every call to the lock server fails: `refusing` at once (default), `silent` without an answer. */
+  /**
+   * From here on every call to the lock server fails: `refusing` at once (default), `silent` without an answer. The
+   * health of the locks is `down`, once the answer of before is older than its `maxAge`.
+   */
   goDown(outage: Outage = 'refusing'): void {
+    this.server.outage = outage;
     const fault = FAULT_OF[outage];
     this.backend.plan = () => fault;
   }
 
   /** Ends what {@link goDown} began. Whoever waits or renews finds out at its next try, for which time has to pass. */
   comeUp(): void {
+    this.server.outage = undefined;
     this.backend.plan = [];
   }
 
@@ -116,6 +125,31 @@ export class LockDriver {
     const stopped = Promise.all([stop(), this.others.stop()]).then(() => true);
     const step = (): Promise<boolean> => this.clock.advance(CLOSING_STEP_MS).then(() => false);
     while (!(await Promise.race([stopped, step()])));
+  }
+}
+
+/** A lock server that is up or down as a whole, and says so; plans for single calls leave its health alone. */
+class DrivenBackend extends FaultyBackend {
+  outage: Outage | undefined;
+
+  constructor(
+    server: LockBackend,
+    private readonly clock: ManualClock,
+  ) {
+    super(server, []);
+  }
+
+  override async nodes(limitMs = NODES_LIMIT_MS): Promise<readonly NodeHealth[]> {
+    const { outage } = this;
+    const nodes = await super.nodes(limitMs);
+    if (!outage) return nodes;
+    if (outage === 'silent') {
+      await new Promise<void>((resolve) => {
+        this.clock.setTimer(resolve, limitMs);
+      });
+    }
+    const error = outage === 'silent' ? `no answer within ${limitMs} ms` : 'the connection is refused';
+    return nodes.map(({ node, role }) => ({ node, role, state: 'down', error }));
   }
 }
 

@@ -5,9 +5,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { LockBackend } from '../../lib/backends/lock-backend.js';
+import { mysql } from '../../lib/backends/mysql/index.js';
 import { postgres } from '../../lib/backends/postgres/index.js';
 import { redis } from '../../lib/backends/redis/index.js';
 import { Locks } from '../../lib/core/locks.js';
+import { CompiledLibrary } from '../support/compiled-library.js';
+import { MariadbServer } from '../support/mariadb-server.js';
 import { PostgresServer } from '../support/postgres-server.js';
 import { RedisClusterWorld } from '../support/redis-cluster.js';
 import { RedisSentinelWorld } from '../support/redis-sentinel.js';
@@ -15,6 +18,12 @@ import { RedisServer } from '../support/redis-server.js';
 import { until } from '../support/until.js';
 
 const root = join(import.meta.dirname, '../..');
+
+let library: CompiledLibrary;
+beforeAll(async () => {
+  library = await CompiledLibrary.make();
+}, 60_000);
+afterAll(() => library[Symbol.asyncDispose]());
 
 interface Run {
   readonly code: number | null;
@@ -34,7 +43,7 @@ class Running {
   private readonly child: ChildProcessWithoutNullStreams;
 
   constructor(args: readonly string[], { input, environment }: Settings = {}) {
-    const command = ['--import', './scripts/ts.mjs', 'lib/cli/main.ts', ...args];
+    const command = [library.pathOf('cli/main'), ...args];
     const child = spawn(process.execPath, command, { cwd: root, env: { ...process.env, ...environment } });
     this.child = child;
     child.stdin.on('error', () => undefined);
@@ -107,17 +116,42 @@ const worlds: [string, () => Promise<World>][] = [
       return { url: server.url, backend: () => postgres(server.url), stop: () => server.stop() };
     },
   ],
+  [
+    'mysql',
+    async () => {
+      const server = await MariadbServer.start();
+      return { url: server.url, backend: () => mysql(server.url), stop: () => server.stop() };
+    },
+  ],
 ];
 
-describe.each(worlds)('the command line on %s', (_, open) => {
+/** They start side by side; each is waited for where it is needed. */
+const opened = new Map<string, Promise<World>>();
+beforeAll(() => {
+  for (const [name, open] of worlds) {
+    const opening = open();
+    opening.catch(() => undefined);
+    opened.set(name, opening);
+  }
+});
+afterAll(async () => {
+  await Promise.all([...opened.values()].map(async (world) => (await world).stop()));
+}, 60_000);
+
+async function worldOf(name: string): Promise<World> {
+  const world = await opened.get(name);
+  if (!world) throw new Error(`no world has the name ${name}`);
+  return world;
+}
+
+describe.each(worlds)('the command line on %s', (name) => {
   let world: World;
   let holder: Locks;
   let waiter: Locks;
 
   beforeAll(async () => {
-    world = await open();
+    world = await worldOf(name);
   }, 60_000);
-  afterAll(() => world.stop());
 
   /** `seat:12` is held by web-1 and wanted by web-2; of `report:today`, two permits of three are taken. */
   const occupy = async (): Promise<void> => {
@@ -186,8 +220,10 @@ describe.each(worlds)('the command line on %s', (_, open) => {
     const lost = new Promise((resolve) => {
       holder.events$.subscribe((event) => event.type === 'lost' && resolve(event.key));
     });
-    for (const input of ['n\n', '', 'yes please\n']) {
-      const { code, output, notes } = await call('release seat:12', { input });
+    const refusals = await Promise.all(
+      ['n\n', '', 'yes please\n'].map((input) => call('release seat:12', { input })),
+    );
+    for (const { code, output, notes } of refusals) {
       expect([code, output]).toEqual([1, 'Nothing was released.\n']);
       expect(notes).toMatch(/web-1~.*\nTake it away\?.*\[y\/N\]/s);
     }
@@ -296,31 +332,48 @@ describe('the command line', () => {
   });
 
   it('looks as the docs show it', async () => {
-    await using server = await RedisServer.start();
-    const holder = new Locks(redis(server.url), { identity: 'web-1' });
-    const waiter = new Locks(redis(server.url), { identity: 'web-2' });
+    const { url, backend } = await worldOf('redis');
+    const holder = new Locks(backend(), { identity: 'web-1' });
+    const waiter = new Locks(backend(), { identity: 'web-2' });
     await holder.acquire('seat:12');
     await holder.acquire('report:today', { permits: 3, take: 2 });
     const waits = waiter.acquire('seat:12', { wait: '1m' }).catch(() => undefined);
     await until(async () => (await holder.inspect('seat:12'))?.waiting === 1, 'web-2 waits');
     let seen = '';
     for (const args of ['ls', 'inspect seat:12', 'doctor', 'watch --for 100ms', 'release seat:12 --yes']) {
-      const { output, notes } = await run(args.split(' '), { environment: { INTERLOCK_URL: server.url } });
+      const { output, notes } = await run(args.split(' '), { environment: { INTERLOCK_URL: url } });
       seen += `$ npx nestjs-interlock ${args}\n${notes}${output}\n`;
     }
     await waits;
     await waiter.stop();
     await holder.stop();
-    const page = readFileSync(join(root, 'docs/observability.md'), 'utf8');
-    const shown = /```console\n(.*?)```/s.exec(page)?.[1] ?? '';
-    expect(withoutNumbers(shown)).toEqual(withoutNumbers(seen));
+    expect(withoutNumbers(shownInDocs(0))).toEqual(withoutNumbers(seen));
+  }, 60_000);
+
+  it('examines each backend as the docs show it', async () => {
+    const others = worlds.map(([name]) => name).filter((name) => name !== 'redis');
+    const seen = await Promise.all(
+      others.map(async (name) => {
+        const { url } = await worldOf(name);
+        const { output, notes } = await run(['doctor', '--url', url]);
+        return `$ npx nestjs-interlock doctor --url ${url}\n${notes}${output}\n`;
+      }),
+    );
+    expect(withoutNumbers(shownInDocs(1))).toEqual(withoutNumbers(seen.join('')));
   }, 60_000);
 });
 
-/** Numbers, owners and columns differ from run to run; lines of a watch come in no order. */
+/** The n-th of the transcripts. */
+function shownInDocs(nth: number): string {
+  const page = readFileSync(join(root, 'docs/observability.md'), 'utf8');
+  return [...page.matchAll(/```console\n(.*?)```/gs)][nth]?.[1] ?? '';
+}
+
+/** Numbers, versions, owners and columns differ from run to run; lines of a watch come in no order. */
 function withoutNumbers(transcript: string): string[] {
   return transcript
     .replace(/~[\w-]+/g, '~#')
+    .replace(/(?<=  (primary|replica|sentinel)  )\S+/g, '#')
     .replace(/\d+([.:]\d+)*/g, '#')
     .replace(/# m?s/g, '#')
     .replace(/ +/g, ' ')

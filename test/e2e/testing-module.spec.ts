@@ -235,6 +235,28 @@ describe('driven', () => {
     expect(orders.settled).toEqual([]);
   });
 
+  test('the health goes down and up with the server, and its events tell', async () => {
+    const { driver, locks } = await drive();
+    const told: string[] = [];
+    locks.events$.subscribe(({ type }) => type.startsWith('node-') && told.push(type));
+    expect(await locks.health()).toMatchObject({ status: 'up' });
+    driver.goDown();
+    expect(await locks.health()).toMatchObject({ status: 'up' });
+    await driver.advance('1s');
+    expect(await locks.health()).toMatchObject({
+      status: 'down',
+      nodes: [{ node: 'memory', state: 'down' }],
+      error: 'memory (embedded): the connection is refused.',
+    });
+    driver.comeUp();
+    expect(await locks.health({ maxAge: 0 })).toMatchObject({ status: 'up' });
+    driver.goDown('silent');
+    const asked = locks.health({ timeout: '200ms', maxAge: 0 });
+    await driver.advance('200ms');
+    expect(await asked).toMatchObject({ status: 'down', error: expect.stringMatching(/no answer within/) });
+    expect(told).toEqual(['node-down', 'node-up', 'node-down']);
+  });
+
   test('[33] the application closes though time stands still, the server is down and leases are held', async () => {
     const { app, driver, locks } = await drive();
     const lease = await locks.acquire('a');

@@ -2,7 +2,7 @@ import type { Clock } from '../../core/clock.js';
 import { BackendError } from '../backend-error.js';
 import { Hints } from '../hints.js';
 import type { BackendContext, NodeHealth } from '../lock-backend.js';
-import { cannotStart, messageOf, NotSent, sqlError } from '../sql/sql-error.js';
+import { cannotStart, messageOf, NotSent, REFUSALS, sqlError } from '../sql/sql-error.js';
 import type { SqlSession, SqlValue, SqlVerb } from '../sql/sql-session.js';
 import { within } from '../time-limit.js';
 import { listOf, listStatement, type Row } from './listing.js';
@@ -77,6 +77,7 @@ export class MysqlSession implements SqlSession {
   }
 
   async health(limitMs: number): Promise<readonly NodeHealth[]> {
+    const node = this.address;
     const startedAtMs = this.clock.now();
     try {
       const asked = this.using((connection) =>
@@ -84,10 +85,12 @@ export class MysqlSession implements SqlSession {
       );
       const [rows] = await within(this.clock, limitMs, asked);
       const [version = '', readOnly] = (rows as [string, number][])[0] ?? [];
-      const role = Number(readOnly) === 0 ? 'primary' : 'replica';
-      return [{ node: this.address, role, state: 'up', latencyMs: this.clock.now() - startedAtMs, version }];
+      if (Number(readOnly) !== 0)
+        return [{ node, role: 'replica', state: 'down', version, error: REFUSALS.readOnly }];
+      const latencyMs = this.clock.now() - startedAtMs;
+      return [{ node, role: 'primary', state: 'up', latencyMs, version }];
     } catch (error) {
-      return [{ node: this.address, role: 'unknown', state: 'down', error: messageOf(error) }];
+      return [{ node, role: 'unknown', state: 'down', error: messageOf(error) }];
     }
   }
 

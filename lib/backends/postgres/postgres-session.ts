@@ -3,7 +3,7 @@ import type { Clock } from '../../core/clock.js';
 import { BackendError } from '../backend-error.js';
 import { Hints } from '../hints.js';
 import type { BackendContext, NodeHealth } from '../lock-backend.js';
-import { cannotStart, messageOf, NotSent, sqlError } from '../sql/sql-error.js';
+import { cannotStart, messageOf, NotSent, REFUSALS, sqlError } from '../sql/sql-error.js';
 import type { SqlSession, SqlValue, SqlVerb } from '../sql/sql-session.js';
 import { within } from '../time-limit.js';
 import {
@@ -101,9 +101,11 @@ export class PostgresSession implements SqlSession {
     const startedAtMs = this.clock.now();
     const node = addressOf(this.pool);
     try {
-      const text = `SELECT (CASE WHEN pg_is_in_recovery() THEN 'replica ' ELSE 'primary ' END) || current_setting('server_version')`;
+      const text = `SELECT (CASE WHEN pg_is_in_recovery() THEN 'replica ' ELSE 'primary ' END)
+        || current_setting('transaction_read_only') || ' ' || current_setting('server_version')`;
       const [answer = ''] = await within(this.clock, limitMs, this.send({ name: '', text }, []));
-      const [role = '', version = ''] = answer.split(' ');
+      const [role = '', readOnly = '', version = ''] = answer.split(' ');
+      if (readOnly === 'on') return [{ node, role, state: 'down', version, error: REFUSALS.readOnly }];
       return [{ node, role, state: 'up', latencyMs: this.clock.now() - startedAtMs, version }];
     } catch (error) {
       return [{ node, role: 'unknown', state: 'down', error: messageOf(error) }];

@@ -18,6 +18,13 @@ import { within } from '../time-limit.js';
 /** A slot that was moved is found by its first redirection; a primary that nobody asks for is found by this. */
 const REFRESH_MS = 2_000;
 
+interface Members {
+  readonly nodes: readonly RedisNode[];
+  readonly replicas: ReadonlySet<RedisNode>;
+}
+
+const NOBODY: Members = { nodes: [], replicas: new Set() };
+
 /** The servers of a cluster. */
 export class ClusterServers implements RedisServers {
   readonly address: string;
@@ -27,7 +34,9 @@ export class ClusterServers implements RedisServers {
   private changed: (() => void) | undefined;
   private refreshTimer: Timer | undefined;
   private known = '';
+  private latest: Members = NOBODY;
   private readonly onRefresh = (): void => {
+    this.latest = this.members();
     const known = this.whoIsPrimary();
     if (known === this.known) return;
     this.known = known;
@@ -87,6 +96,7 @@ export class ClusterServers implements RedisServers {
   watch(changed: () => void): void {
     this.changed = changed;
     this.known = this.whoIsPrimary();
+    this.latest = this.members();
     if (this.own) new OutageReporter(this.context, this.address).watch(this.client, 'The connection');
     this.client.on('refresh', this.onRefresh);
     this.client.on('+node', this.onNode);
@@ -105,8 +115,9 @@ export class ClusterServers implements RedisServers {
   }
 
   async health(limitMs = HEALTH_LIMIT_MS): Promise<readonly NodeHealth[]> {
-    const nodes = this.client.nodes('all');
-    const replicas = new Set(this.client.nodes('slave'));
+    const current = this.members();
+    // a client that lost all of them forgets them, and those of before can be asked why
+    const { nodes, replicas } = current.nodes.length > 0 ? current : this.latest;
     const untilMs = this.context.clock.now() + limitMs;
     const [connected, others] = await Promise.all([
       Promise.all(
@@ -120,6 +131,10 @@ export class ClusterServers implements RedisServers {
       this.healthOfOthers(nodes, untilMs),
     ]);
     return [...connected, ...others];
+  }
+
+  private members(): Members {
+    return { nodes: this.client.nodes('all'), replicas: new Set(this.client.nodes('slave')) };
   }
 
   /** Not by the client's own interval: one that is closed while it refreshes goes on for ever, and so does the process. */
