@@ -49,7 +49,8 @@ export class PostgresLine extends SqlLine {
     while (this.rest.length >= HEADER_BYTES) {
       const end = 1 + this.rest.readUInt32BE(1);
       if (this.rest.length < end) break;
-      if (!this.wire.deaf || this.rest[0] !== NOTIFICATION) said.push(this.rest.subarray(0, end));
+      if (this.wire.deaf && this.rest[0] === NOTIFICATION) this.wire.unheard++;
+      else said.push(this.rest.subarray(0, end));
       this.rest = this.rest.subarray(end);
     }
     return Buffer.concat(said);

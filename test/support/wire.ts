@@ -40,6 +40,8 @@ export class Wire implements AsyncDisposable {
   sliceBytes = Infinity;
   /** Messages do not arrive any more, though replies do; where they can be told apart, as with RESP3. */
   deaf = false;
+  /** How many messages it kept back because it was deaf. */
+  unheard = 0;
   /** How many passed. */
   commands = 0;
   /** @internal */
@@ -234,7 +236,10 @@ class RespLine extends Line {
   protected onReply(chunk: Buffer): void {
     if (!this.follows) return this.replies.send(chunk);
     for (const frame of this.answered.push(chunk)) {
-      if (this.wire.deaf && isMessage(frame)) continue;
+      if (this.wire.deaf && isMessage(frame)) {
+        this.wire.unheard++;
+        continue;
+      }
       const trap = isPush(frame) ? undefined : this.fates.shift();
       trap?.spring(this);
       if (trap?.fate === 'lose') return this.cut();
