@@ -12,25 +12,44 @@ export class BackendUsers {
   private readonly contexts: BackendContext[] = [];
   private count = 0;
 
-  /** @param backend the name of the function that makes such a backend */
-  constructor(private readonly backend: string) {}
+  /**
+   * @param backend the name of the function that makes such a backend
+   * @param advice to who gave it to services whose clocks differ
+   */
+  constructor(
+    private readonly backend: string,
+    private readonly advice = `call ${backend}() once for each of them`,
+  ) {}
+
+  /** Whoever came first of those who are here; undefined without any. */
+  get first(): BackendContext | undefined {
+    return this.contexts[0];
+  }
 
   /** What the connection sees of them all. */
   asOne(first: BackendContext): BackendContext {
     return {
       clock: first.clock,
       identity: first.identity,
-      doubt: (owner) => this.contexts.forEach((context) => context.doubt(owner)),
-      report: (error) => this.contexts.forEach((context) => context.report(error)),
+      doubt: (owner) => this.doubt(owner),
+      report: (error) => this.report(error),
     };
+  }
+
+  doubt(owner?: string): void {
+    for (const context of this.contexts) context.doubt(owner);
+  }
+
+  report(error: Error): void {
+    for (const context of this.contexts) context.report(error);
   }
 
   /** @throws BackendError when its time is another than that of those who are here already */
   add(context: BackendContext): void {
-    const first = this.contexts[0]?.clock;
+    const first = this.first?.clock;
     if (first && first !== context.clock && Math.abs(first.now() - context.clock.now()) > CLOCK_GRAIN_MS) {
       throw new BackendError(
-        `One ${this.backend}() backend was given to two services whose clocks differ; call ${this.backend}() once for each of them.`,
+        `One ${this.backend}() backend was given to two services whose clocks differ; ${this.advice}.`,
         'denied',
       );
     }

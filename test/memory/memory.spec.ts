@@ -198,7 +198,7 @@ describe('one instance for several services', () => {
 
   it('refuses a second service with another clock', async () => {
     await expect(backend.start(new NotingContext(new ManualClock(5_000)))).rejects.toThrow(
-      'One memory backend was given to two services whose clocks differ; give them one clock, or each its own memory({ server }) on one MemoryServer.',
+      'One memory() backend was given to two services whose clocks differ; give them one clock, or each its own memory({ server }) on one MemoryServer.',
     );
   });
 });

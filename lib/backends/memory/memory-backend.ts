@@ -1,4 +1,5 @@
 import { BackendError } from '../backend-error.js';
+import { BackendUsers } from '../backend-users.js';
 import type {
   BackendContext,
   BackendTraits,
@@ -15,18 +16,16 @@ import type { Ear } from './ear.js';
 import { POLL_MS } from './lock.js';
 import type { MemoryServer } from './memory-server.js';
 
-/** Clocks that read further apart than that are taken for different ones. */
-const CLOCK_GRAIN_MS = 1;
-
 /**
  * The client of a {@link MemoryServer}. One instance may be handed to several services: each start is one user,
  * and it works until the last of them has stopped it.
  */
 export class MemoryBackend implements LockBackend {
   readonly traits: BackendTraits;
-  /** Of all services that have started it and that may still use it. */
-  private readonly contexts: BackendContext[] = [];
-  private users = 0;
+  private readonly users = new BackendUsers(
+    'memory',
+    'give them one clock, or each its own memory({ server }) on one MemoryServer',
+  );
 
   constructor(
     private readonly server: MemoryServer,
@@ -44,9 +43,7 @@ export class MemoryBackend implements LockBackend {
   }
 
   async start(context: BackendContext): Promise<void> {
-    this.checkClock(context);
-    this.users++;
-    this.contexts.push(context);
+    this.users.add(context);
     this.server.connect(this, context.clock);
   }
 
@@ -94,26 +91,23 @@ export class MemoryBackend implements LockBackend {
 
   async nodes(): Promise<readonly NodeHealth[]> {
     const node = { node: 'memory', role: 'embedded' };
-    if (this.users > 0) return [{ ...node, state: 'up', latencyMs: 0 }];
+    if (this.users.first) return [{ ...node, state: 'up', latencyMs: 0 }];
     return [{ ...node, state: 'down', error: 'No service has started it, or the last one has stopped it.' }];
   }
 
   /** What is held stays held until its ttl has passed, as on any other server. */
   async stop(): Promise<void> {
-    if (this.users > 0) this.users--;
-    if (this.users > 0) return;
-    this.contexts.length = 0;
-    this.server.disconnect(this);
+    if (this.users.leave()) this.server.disconnect(this);
   }
 
   /** @internal */
   doubt(owner: string): void {
-    for (const context of this.contexts) context.doubt(owner);
+    this.users.doubt(owner);
   }
 
   /** @internal */
   report(error: Error): void {
-    for (const context of this.contexts) context.report(error);
+    this.users.report(error);
   }
 
   private ask(claim: Claim, ear?: Ear): Grant | Place {
@@ -132,20 +126,10 @@ export class MemoryBackend implements LockBackend {
   }
 
   private checkStarted(): BackendContext {
-    const [first] = this.contexts;
+    const { first } = this.users;
     if (first) return first;
     throw new BackendError(
       'The memory backend is not running: start it before use, and stop it after.',
-      'denied',
-    );
-  }
-
-  /** A grant says when it was asked for by one clock; who shares the backend has to share that as well. */
-  private checkClock({ clock }: BackendContext): void {
-    const first = this.contexts[0]?.clock;
-    if (!first || first === clock || Math.abs(first.now() - clock.now()) <= CLOCK_GRAIN_MS) return;
-    throw new BackendError(
-      'One memory backend was given to two services whose clocks differ; give them one clock, or each its own memory({ server }) on one MemoryServer.',
       'denied',
     );
   }

@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 import { BackendError } from '../backend-error.js';
+import { abandoned, assertPossible } from '../denied-claim.js';
 import type { Busy, Claim, Grant, LockSnapshot, RenewOutcome } from '../lock-backend.js';
 import { Departed } from './departed.js';
 import { Ear } from './ear.js';
@@ -59,7 +60,7 @@ export class MemoryServer {
   claim(claim: Claim, delayMs: number, ear?: Ear): Answer {
     const nowMs = this.now();
     if (this.departed.hasAbandoned(claim, nowMs)) throw abandoned(claim);
-    if (claim.mode === 'permits' && claim.take > claim.of) throw impossible(claim);
+    assertPossible(claim);
     this.sweep(nowMs);
     const lock = this.find(claim.key, nowMs) ?? new Lock(claim.key);
     const held = lock.heldBy(claim.owner, nowMs);
@@ -189,15 +190,4 @@ export class MemoryServer {
       for (const client of this.clients) client.doubt(owner);
     });
   }
-}
-
-function abandoned({ key, owner }: Claim): BackendError {
-  return new BackendError(`The claim of ${owner} on "${key}" arrived after it had been abandoned.`, 'denied');
-}
-
-function impossible({ key, take, of }: Claim): BackendError {
-  return new BackendError(
-    `Nobody can take ${take} of ${of} permits of "${key}"; take at most ${of}.`,
-    'denied',
-  );
 }

@@ -33,7 +33,12 @@ export class PostgresEar {
 
   /** Begins. Never rejects: a failure is told, and tried again. */
   async open(): Promise<void> {
-    const client = this.make();
+    let client: PostgresClient;
+    try {
+      client = this.make();
+    } catch (error) {
+      return this.tryLater(error);
+    }
     this.client = client;
     const lost = (reason: unknown): void => this.lose(client, reason);
     client.on('error', lost);
@@ -83,6 +88,11 @@ export class PostgresEar {
     if (this.client !== client || this.closed) return;
     this.client = undefined;
     void hangUp(client);
+    this.tryLater(reason);
+  }
+
+  private tryLater(reason: unknown): void {
+    if (this.closed) return;
     if (!this.reported) this.report(reason);
     this.attempt++;
     this.arm(reconnectDelayMs(this.attempt), () => void this.open());

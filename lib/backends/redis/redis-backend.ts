@@ -11,7 +11,8 @@ import {
   type Place,
   type RenewOutcome,
 } from '../lock-backend.js';
-import { HandOff } from '../hand-off.js';
+import { abandoned, assertPossible } from '../denied-claim.js';
+import { HandOffs, type HandOff } from '../hand-off.js';
 import type { HintListener, SignOfLife } from '../hints.js';
 import { lockName, lockOf, lockPattern } from './key-names.js';
 import { keyPrefixOf, type RedisNode } from './redis-client.js';
@@ -39,8 +40,6 @@ const BATCH = 250;
 /** A claim that arrives after it was abandoned is refused for so long. */
 const ABANDONED_MS = '60000';
 const SCAN_SIZE = '250';
-/** Whoever awaits it goes on when all that is being done now has been done. */
-const END_OF_TURN = Promise.resolve();
 
 /** The connection that a step goes over, and its socket. */
 interface Route {
@@ -57,7 +56,7 @@ export class RedisBackend implements LockBackend {
   private opening: Promise<RedisConnection> | undefined;
   private connection: RedisConnection | undefined;
   private wishes = new Wishes('', 0, false);
-  private handOff: HandOff | undefined;
+  private readonly handOffs = new HandOffs();
 
   constructor(
     private readonly target: RedisTarget,
@@ -130,8 +129,10 @@ export class RedisBackend implements LockBackend {
   }
 
   release({ claim }: Grant, lingerMs = 0, followed = false): Promise<'released' | 'gone'> {
-    if (followed && claim.mode === 'exclusive' && lingerMs === 0) return this.releaseFollowed(claim);
-    return begin(() => this.sendRelease(claim, lingerMs));
+    const send = (): Promise<'released' | 'gone'> => begin(() => this.sendRelease(claim, lingerMs));
+    return followed && claim.mode === 'exclusive' && lingerMs === 0
+      ? this.handOffs.release(claim, send)
+      : send();
   }
 
   async inspect(key: string): Promise<LockSnapshot | null> {
@@ -159,7 +160,7 @@ export class RedisBackend implements LockBackend {
 
   async stop(): Promise<void> {
     if (!this.users.leave()) return;
-    void this.handOff?.send();
+    this.handOffs.flush();
     this.opening = undefined;
     const connection = this.connection;
     this.connection = undefined;
@@ -180,11 +181,9 @@ export class RedisBackend implements LockBackend {
   }
 
   private askOnce(claim: Claim, place?: WaitingPlace): Promise<Grant | Place> {
-    if (claim.take > claim.of && claim.mode === 'permits') throw impossible(claim);
-    const { handOff } = this;
-    if (handOff?.isFor(claim)) return this.passOn(handOff, claim, place);
-    void handOff?.send();
-    return this.sendClaim(claim, place);
+    assertPossible(claim);
+    const handOff = this.handOffs.takeFor(claim);
+    return handOff ? this.passOn(handOff, claim, place) : this.sendClaim(claim, place);
   }
 
   private sendClaim(claim: Claim, place: WaitingPlace | undefined): Promise<Grant | Place> {
@@ -277,29 +276,12 @@ export class RedisBackend implements LockBackend {
     });
   }
 
-  private async releaseFollowed(claim: Claim): Promise<'released' | 'gone'> {
-    void this.handOff?.send();
-    const handOff = new HandOff(claim, () => begin(() => this.sendRelease(claim)));
-    this.handOff = handOff;
-    // the claim of the next caller here follows in the same turn
-    await END_OF_TURN;
-    if (this.handOff === handOff) this.handOff = undefined;
-    try {
-      return await handOff.send();
-    } catch (error) {
-      // of both together; a release alone needs less
-      if (!handOff.passed || !isDenied(error)) throw error;
-      return this.sendRelease(claim);
-    }
-  }
-
   /** Release and claim in one step, on behalf of both. */
   private async passOn(
     handOff: HandOff,
     claim: Claim,
     place: WaitingPlace | undefined,
   ): Promise<Grant | Place> {
-    this.handOff = undefined;
     const { key, owner, ttlMs } = claim;
     const { clock, servers } = this.opened;
     const given = [
@@ -356,7 +338,7 @@ export class RedisBackend implements LockBackend {
   }
 
   private async renewBatch(grants: readonly Grant[]): Promise<RenewOutcome[]> {
-    void this.handOff?.send();
+    this.handOffs.flush();
     const route = this.acks && this.routeOf(grants[0]?.claim.key ?? '');
     const names = grants.map(({ claim }) => lockName(claim.key));
     const { servers } = this.opened;
@@ -411,7 +393,7 @@ export class RedisBackend implements LockBackend {
   }
 
   private async stayBatch(claims: readonly Claim[]): Promise<boolean[]> {
-    void this.handOff?.send();
+    this.handOffs.flush();
     const { servers } = this.opened;
     const names = claims.map(({ key }) => lockName(key));
     names.push(...claims.flatMap(({ key, mode }) => servers.witnesses(key, mode)));
@@ -447,7 +429,7 @@ export class RedisBackend implements LockBackend {
     read: (reply: unknown) => T,
     ...given: string[]
   ): Promise<T> {
-    void this.handOff?.send();
+    this.handOffs.flush();
     const connection = this.opened;
     const names = [lockName(key), ...connection.servers.witnesses(key, mode)];
     return connection.run({
@@ -497,19 +479,4 @@ function begin<T>(step: () => Promise<T>): Promise<T> {
 
 function asItIs(reply: unknown): unknown {
   return reply;
-}
-
-function isDenied(error: unknown): boolean {
-  return error instanceof BackendError && error.certainty === 'denied';
-}
-
-function abandoned({ key, owner }: Claim): BackendError {
-  return new BackendError(`The claim of ${owner} on "${key}" arrived after it had been abandoned.`, 'denied');
-}
-
-function impossible({ key, take, of }: Claim): BackendError {
-  return new BackendError(
-    `Nobody can take ${take} of ${of} permits of "${key}"; take at most ${of}.`,
-    'denied',
-  );
 }

@@ -1,6 +1,7 @@
 import { BackendError } from '../backend-error.js';
 import { BackendUsers } from '../backend-users.js';
-import { HandOff } from '../hand-off.js';
+import { abandoned, assertPossible } from '../denied-claim.js';
+import { HandOffs, type HandOff } from '../hand-off.js';
 import type { HintListener } from '../hints.js';
 import type {
   BackendContext,
@@ -27,8 +28,6 @@ const PAGE = 250;
 const HEALTH_LIMIT_MS = 1_000;
 /** Above every character that a key may have. */
 const LAST = '\x7f';
-/** Whoever awaits it goes on when all that is being done now has been done. */
-const END_OF_TURN = Promise.resolve();
 
 const RENEWALS = new Map<string, RenewOutcome>([
   ['0', 'gone'],
@@ -49,7 +48,7 @@ export class SqlBackend implements LockBackend {
   private sweeper: Sweeper | undefined;
   /** Where nobody tells this process of its turns. */
   private poller: Poller | undefined;
-  private handOff: HandOff | undefined;
+  private readonly handOffs = new HandOffs();
 
   constructor(
     traits: SqlTraits,
@@ -100,8 +99,10 @@ export class SqlBackend implements LockBackend {
   }
 
   release({ claim }: Grant, lingerMs = 0, followed = false): Promise<'released' | 'gone'> {
-    if (followed && claim.mode === 'exclusive' && lingerMs === 0) return this.releaseFollowed(claim);
-    return this.sendRelease(claim, lingerMs);
+    const send = (): Promise<'released' | 'gone'> => this.sendRelease(claim, lingerMs);
+    return followed && claim.mode === 'exclusive' && lingerMs === 0
+      ? this.handOffs.release(claim, send)
+      : send();
   }
 
   async inspect(key: string): Promise<LockSnapshot | null> {
@@ -140,7 +141,7 @@ export class SqlBackend implements LockBackend {
 
   async stop(): Promise<void> {
     if (!this.users.leave()) return;
-    void this.handOff?.send().catch(() => undefined);
+    this.handOffs.flush();
     const { session } = this;
     this.opening = undefined;
     this.session = undefined;
@@ -152,11 +153,10 @@ export class SqlBackend implements LockBackend {
 
   /** @internal One step of a claim. */
   async ask(claim: Claim, place?: WaitingPlace): Promise<Grant | Place> {
-    if (claim.mode === 'permits' && claim.take > claim.of) throw impossible(claim);
-    const { clock } = this.opened;
-    const { handOff } = this;
-    const sentAtMs = clock.now();
-    if (handOff?.isFor(claim)) return this.answer(claim, await this.passOn(handOff, claim), sentAtMs, place);
+    assertPossible(claim);
+    const sentAtMs = this.opened.clock.now();
+    const handOff = this.handOffs.takeFor(claim);
+    if (handOff) return this.answer(claim, await this.passOn(handOff, claim), sentAtMs, place);
     const [reply = ''] = await this.step('claim', claim.key, this.wishOf(claim));
     return this.answer(claim, reply, sentAtMs, place);
   }
@@ -193,19 +193,8 @@ export class SqlBackend implements LockBackend {
     return reply === '1' ? 'released' : 'gone';
   }
 
-  private async releaseFollowed(claim: Claim): Promise<'released' | 'gone'> {
-    void this.handOff?.send();
-    const handOff = new HandOff(claim, () => this.sendRelease(claim));
-    this.handOff = handOff;
-    // the claim of the next caller here follows in the same turn
-    await END_OF_TURN;
-    if (this.handOff === handOff) this.handOff = undefined;
-    return handOff.send();
-  }
-
   /** Release and claim in one step, on behalf of both; what the claim was answered. */
   private async passOn(handOff: HandOff, claim: Claim): Promise<string> {
-    this.handOff = undefined;
     const reply = this.opened.step('pass', claim.key, [handOff.owner, ...this.wishOf(claim)]);
     handOff.pass(reply.then(([both]) => (both?.startsWith('1') ? 'released' : 'gone')));
     const [both = ''] = await reply;
@@ -240,7 +229,7 @@ export class SqlBackend implements LockBackend {
     what: string,
     given: readonly SqlValue[],
   ): Promise<readonly string[]> {
-    void this.handOff?.send().catch(() => undefined);
+    this.handOffs.flush();
     return this.opened.step(verb, what, given);
   }
 
@@ -251,15 +240,4 @@ export class SqlBackend implements LockBackend {
       'denied',
     );
   }
-}
-
-function abandoned({ key, owner }: Claim): BackendError {
-  return new BackendError(`The claim of ${owner} on "${key}" arrived after it had been abandoned.`, 'denied');
-}
-
-function impossible({ key, take, of }: Claim): BackendError {
-  return new BackendError(
-    `Nobody can take ${take} of ${of} permits of "${key}"; take at most ${of}.`,
-    'denied',
-  );
 }
