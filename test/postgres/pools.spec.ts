@@ -33,6 +33,8 @@ describe('the pools that locks in PostgreSQL work with', () => {
     { what: 'a URL and options', target: () => postgres(trial.server.url, { max: 2 }) },
     { what: 'a pool', target: () => postgres(pool()) },
     { what: 'a pool of one connection', target: () => postgres(pool({ max: 1 })) },
+    { what: 'a pool that reads binary answers', target: () => postgres(pool({ binary: true })) },
+    { what: 'a pool that pipelines', target: () => postgres(pool({ pipeline: true })) },
   ];
 
   it.each(cases)('include $what', async ({ target }) => {
@@ -133,5 +135,30 @@ describe('the pools that locks in PostgreSQL work with', () => {
     await client.query('ROLLBACK');
     client.release();
     expect(await backend.renew([grant])).toEqual(['renewed']);
+  });
+
+  it.each([
+    { what: 'a URL', target: () => postgres(trial.server.url) },
+    { what: 'options without a limit', target: () => postgres(trial.server.url, { lock_timeout: 0 }) },
+    { what: 'a pool', target: () => postgres(pool()) },
+  ])('[49] over $what, every step whose row somebody has locked is denied in time', async ({ target }) => {
+    const { backend } = await trial.connect(target());
+    const grant = await granted(backend, trial.claim());
+    const client = await pool().connect();
+    await client.query(`BEGIN; SELECT 1 FROM interlock_lock WHERE key = 'trial:key' FOR UPDATE`);
+    const next = trial.claim();
+    const steps = [
+      () => backend.claim(next),
+      () => backend.release(grant),
+      () => backend.evict('trial:key'),
+      () => backend.abandon(next),
+    ];
+    for (const step of steps) expect(await failureOf(step())).toMatchObject({ certainty: 'denied' });
+    const passed = backend.release(grant, 0, true);
+    expect(await failureOf(backend.claim(next))).toMatchObject({ certainty: 'denied' });
+    expect(await failureOf(passed)).toMatchObject({ certainty: 'denied' });
+    await client.query('ROLLBACK');
+    client.release();
+    expect(await backend.release(grant)).toBe('released');
   });
 });

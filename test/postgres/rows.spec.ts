@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { postgres } from '../../lib/backends/postgres/index.js';
 import { Locks } from '../../lib/core/locks.js';
 import { PostgresTrial } from '../support/postgres-trial.js';
-import { busy, granted, until, waitFor } from '../support/redis-trial.js';
+import { busy, failureOf, granted, until, waitFor } from '../support/redis-trial.js';
 
 const HISTORY = 1_000_000;
 const HOUR_US = 3_600_000_000n;
@@ -40,6 +40,19 @@ describe('the rows that locks in PostgreSQL are', () => {
     expect([await count('holder'), await count('waiter')]).toEqual([0, 0]);
     const next = await granted(backend, trial.claim());
     expect(next.fence).toBeGreaterThan(grant.fence);
+  });
+
+  it.each([
+    { what: 'were looked at by the sweep', harm: "SELECT interlock_sweep_v1('', 100)" },
+    { what: 'were deleted by hand', harm: 'DELETE FROM interlock_lock' },
+  ])('refuse a claim that arrives after it was abandoned, though they $what', async ({ harm }) => {
+    const { backend } = await trial.connect();
+    const late = trial.claim();
+    await backend.abandon(late);
+    await trial.server.query(harm);
+    for (let n = 0; n < 2; n++) await backend.release(await granted(backend, trial.claim()));
+    expect(await failureOf(backend.claim(late))).toMatchObject({ certainty: 'denied' });
+    expect(await backend.inspect('trial:key')).toBeNull();
   });
 
   it('[37] do not keep a dead head of the line alive when the clock of the server is set back', async () => {

@@ -1,5 +1,5 @@
 import { claim, contend, pass } from './functions/claiming.js';
-import { abandon, evict, free, purge, release, wake } from './functions/leaving.js';
+import { abandon, evict, free, leave, purge, release, wake } from './functions/leaving.js';
 import { renew, stay, sweep, turn } from './functions/staying.js';
 import type { PostgresNames } from './postgres-names.js';
 import { tables } from './tables.js';
@@ -12,6 +12,7 @@ const PARTS = [
   free,
   contend,
   claim,
+  leave,
   release,
   pass,
   abandon,

@@ -10,6 +10,7 @@ const FUNCTIONS = [
   'contend',
   'evict',
   'free',
+  'leave',
   'pass',
   'purge',
   'release',

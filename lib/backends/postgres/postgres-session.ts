@@ -16,8 +16,10 @@ import {
   type PostgresPoolClient,
 } from './postgres-client.js';
 import { PostgresEar } from './postgres-ear.js';
+import { SET_LOCK_LIMIT } from './lock-limit.js';
 import { isConflict, isLostStatement, refusalOf } from './postgres-error.js';
 import type { ResolvedPostgresSettings } from './postgres-settings.js';
+import { PreparedStep } from './prepared-step.js';
 import { checkDatabase } from './start-check.js';
 import { statementsOf, warmUp, type Statement } from './statements.js';
 
@@ -42,7 +44,7 @@ export class PostgresSession implements SqlSession {
   readonly hints: Hints;
   readonly server: string;
   channel = '';
-  private readonly statements: Readonly<Record<SqlVerb, Statement>>;
+  private statements: Readonly<Record<SqlVerb, Statement>>;
   private prepares = true;
   private ear: PostgresEar | undefined;
   /** A pool tells of idle connections that break; without a listener that would end the process. */
@@ -57,7 +59,7 @@ export class PostgresSession implements SqlSession {
   ) {
     this.server = `PostgreSQL at ${addressOf(pool)}`;
     this.hints = new Hints(context);
-    this.statements = statementsOf(settings.names);
+    this.statements = statementsOf(settings.names, false);
   }
 
   static async open(
@@ -138,14 +140,14 @@ export class PostgresSession implements SqlSession {
   }
 
   private async begin(): Promise<void> {
-    const { pooled } = await this.using((connection) =>
-      checkDatabase(connection, this.server, this.settings),
-    );
+    const { pooled } = await this.using(async (connection) => {
+      const found = await checkDatabase(connection, this.server, this.settings);
+      if (!found.pooled) await this.limitLocks(connection);
+      return found;
+    });
     const probe = pooled ? undefined : this.makeClient();
     this.prepares = !pooled;
-    const { max = WARM_CONNECTIONS, lock_timeout } = this.pool.options as KnownPoolOptions;
-    // else each step sets it for itself
-    if (this.own && !pooled && lock_timeout === undefined) this.pool.on('connect', limitLocks);
+    const { max = WARM_CONNECTIONS } = this.pool.options as KnownPoolOptions;
     const warm = this.own ? Math.min(max, WARM_CONNECTIONS) : 0;
     await Promise.all(Array.from({ length: warm }, (_, nth) => this.warmUp(nth)));
     if (!probe) return this.tellOfPolling(pooled);
@@ -158,6 +160,17 @@ export class PostgresSession implements SqlSession {
       this.server,
     );
     await this.ear.open();
+  }
+
+  /** Once for each connection, where it is ours to say; else each step does it for itself. */
+  private async limitLocks(first: PostgresConnection): Promise<void> {
+    const { lock_timeout } = this.pool.options as KnownPoolOptions;
+    if (!this.own || lock_timeout !== undefined) return;
+    await first.query(SET_LOCK_LIMIT);
+    this.pool.on('connect', (connection) => {
+      connection.query(SET_LOCK_LIMIT).catch(() => undefined);
+    });
+    this.statements = statementsOf(this.settings.names, true);
   }
 
   private warmUp(nth: number): Promise<unknown> {
@@ -174,12 +187,22 @@ export class PostgresSession implements SqlSession {
 
   private send({ name, text }: Statement, given: readonly SqlValue[]): Promise<readonly string[]> {
     return this.using(async (connection) => {
+      const isPrepared = this.prepares && name !== '';
+      if (isPrepared && takesSteps(connection) && given.every(isScalar)) {
+        const values = given.map(String);
+        return new Promise((resolve, reject) => {
+          const step = new PreparedStep(name, text, values, ANSWER_LIMIT_MS, (error, answers) =>
+            error ? reject(error) : resolve(answers),
+          );
+          connection.query(step);
+        });
+      }
       const { rows } = await connection.query({
         text,
         values: [...given],
         rowMode: 'array',
         query_timeout: ANSWER_LIMIT_MS,
-        ...(this.prepares && name !== '' && { name }),
+        ...(isPrepared && { name }),
       });
       return (rows as [string][]).map(([first]) => first);
     });
@@ -222,9 +245,12 @@ export class PostgresSession implements SqlSession {
   }
 }
 
-/** What each step would do for itself otherwise, once for a connection. */
-function limitLocks(connection: PostgresConnection): void {
-  connection.query("SET lock_timeout = '800ms'").catch(() => undefined);
+function takesSteps({ connection, pipeline = false }: PostgresConnection): boolean {
+  return connection !== undefined && 'parsedStatements' in connection && !pipeline;
+}
+
+function isScalar(value: SqlValue): value is Exclude<SqlValue, readonly unknown[]> {
+  return typeof value !== 'object';
 }
 
 function addressOf(pool: PostgresPool): string {

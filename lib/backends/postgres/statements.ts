@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { SqlVerb } from '../sql/sql-session.js';
+import { WITH_LOCK_LIMIT } from './lock-limit.js';
 import type { PostgresNames } from './postgres-names.js';
 
 export interface Statement {
@@ -21,11 +22,19 @@ const CALLS: Readonly<Record<Exclude<SqlVerb, 'list'>, number>> = {
   turn: 2,
 };
 
-/** The statement of each verb. Each answers texts in its first column, whatever types a client was told to make of others. */
-export function statementsOf(names: PostgresNames): Readonly<Record<SqlVerb, Statement>> {
+/** Those that are asked for all the time: their functions leave the limit to the statement, or to the connection. */
+const UNLIMITED = new Set<string>(['claim', 'pass', 'release'] satisfies SqlVerb[]);
+
+/**
+ * The statement of each verb. Each answers texts in its first column, whatever types a client was told to make of others.
+ *
+ * @param limited whether their connections limit how long a statement waits for a row
+ */
+export function statementsOf(names: PostgresNames, limited: boolean): Readonly<Record<SqlVerb, Statement>> {
   const calls = Object.entries(CALLS).map(([verb, count]) => {
     const values = Array.from({ length: count }, (_, nth) => `$${nth + 1}`);
-    return [verb, `SELECT ${names[verb as keyof typeof CALLS]}(${values.join(', ')})`];
+    const call = `SELECT ${names[verb as keyof typeof CALLS]}(${values.join(', ')})`;
+    return [verb, limited || !UNLIMITED.has(verb) ? call : `${call} ${WITH_LOCK_LIMIT}`];
   });
   const texts = [...calls, ['list', list(names)]] as [SqlVerb, string][];
   return Object.fromEntries(

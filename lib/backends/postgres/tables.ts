@@ -8,7 +8,8 @@ import type { PostgresNames } from './postgres-names.js';
  *   changed row costs less than a new one; what was idle for long is swept away, and leaves its fence in `floor`.
  * - `holder`: who holds a key shared or by permits.
  * - `waiter`: who stands in the line. It is not written to the log: after a crash those who wait join it again.
- * - `gone`: owners who gave up; a claim of theirs that arrives late is refused.
+ * - `gone`: owners who gave up; a claim of theirs that arrives late is refused. `marked_until` in the row of the lock says
+ *   how long there may be any, so that others need not look.
  *
  * No column that changes with each lock is indexed, so an update stays on its page (HOT) and no index grows.
  */
@@ -23,7 +24,8 @@ CREATE TABLE IF NOT EXISTS ${lock} (
   lingers boolean NOT NULL DEFAULT false,
   channel text NOT NULL DEFAULT '',
   released text COLLATE "C",
-  crowded boolean NOT NULL DEFAULT false
+  crowded boolean NOT NULL DEFAULT false,
+  marked_until timestamptz NOT NULL DEFAULT '-infinity'
 ) WITH (fillfactor = 50);
 
 CREATE TABLE IF NOT EXISTS ${holder} (

@@ -7,15 +7,6 @@ const MICROS = '(extract(epoch FROM clock_timestamp()) * 1000000)::bigint';
 const LEASE_END = "clock_timestamp() + p_ttl * interval '1 millisecond'";
 const CLOSED_END = "clock_timestamp() + (p_ttl + p_delay) * interval '1 millisecond'";
 
-/**
- * Waiting for a row that somebody has locked ends before the caller gives up, and then it is certain that nothing was
- * done. A limit of the user's own is left as it is.
- */
-const LOCK_LIMIT = `
-  IF current_setting('lock_timeout') = '0' THEN
-    PERFORM set_config('lock_timeout', '800', true);
-  END IF;`;
-
 const CLAIM_PARAMETERS =
   'p_key text, p_owner text, p_mode text, p_take integer, p_permits integer, p_ttl integer, p_delay integer, p_queue boolean, p_channel text';
 
@@ -29,15 +20,20 @@ CREATE OR REPLACE FUNCTION ${name}(${CLAIM_PARAMETERS}) RETURNS text LANGUAGE pl
 #variable_conflict use_column
 DECLARE
   v_fence bigint;
-BEGIN${LOCK_LIMIT}
+  v_marked boolean;
+BEGIN
   -- the usual case first: exclusive, free, and nobody else about
   IF p_mode = 'e' THEN
     UPDATE ${lock} AS l
        SET owner = p_owner, fence = greatest(l.fence + 1, ${MICROS}), lingers = false, channel = p_channel,
            lease_until = ${LEASE_END}, closed_until = ${CLOSED_END}
      WHERE l.key = p_key AND NOT l.crowded AND l.closed_until <= clock_timestamp()
-    RETURNING l.fence INTO v_fence;
+    RETURNING l.fence, l.marked_until > clock_timestamp() INTO v_fence, v_marked;
     IF FOUND THEN
+      -- by itself: with the query in the same expression it would be run each time
+      IF NOT v_marked THEN
+        RETURN 'g ' || v_fence;
+      END IF;
       -- only now: an abandonment that came first has locked the row before us, and is seen by this statement
       IF NOT EXISTS (SELECT FROM ${gone} AS g WHERE g.key = p_key AND g.owner = p_owner) THEN
         RETURN 'g ' || v_fence;
@@ -76,7 +72,9 @@ DECLARE
 BEGIN
   SELECT * INTO l FROM ${lock} AS t WHERE t.key = p_key FOR NO KEY UPDATE;
   IF NOT FOUND THEN
-    INSERT INTO ${lock} AS t (key, fence) SELECT p_key, f.fence FROM ${floor} AS f
+    INSERT INTO ${lock} AS t (key, fence, marked_until)
+    SELECT p_key, f.fence, coalesce((SELECT max(g.until) FROM ${gone} AS g WHERE g.key = p_key), '-infinity')
+      FROM ${floor} AS f
     ON CONFLICT (key) DO UPDATE SET fence = t.fence
     RETURNING t.* INTO STRICT l;
   END IF;
@@ -182,25 +180,26 @@ CREATE OR REPLACE FUNCTION ${name}(p_from text, ${CLAIM_PARAMETERS}) RETURNS tex
 #variable_conflict use_column
 DECLARE
   v_fence bigint;
+  v_marked boolean;
   v_released text;
-BEGIN${LOCK_LIMIT}
+BEGIN
   UPDATE ${lock} AS l
      SET owner = p_owner, released = p_from, fence = greatest(l.fence + 1, ${MICROS}), channel = p_channel,
          lease_until = ${LEASE_END}, closed_until = ${CLOSED_END}
    WHERE l.key = p_key AND l.owner = p_from AND NOT l.crowded AND NOT l.lingers AND l.lease_until > clock_timestamp()
      AND p_mode = 'e'
-  RETURNING l.fence INTO v_fence;
+  RETURNING l.fence, l.marked_until > clock_timestamp() INTO v_fence, v_marked;
   IF NOT FOUND THEN
     v_released := ${release}(p_key, p_from, 0);
     RETURN v_released || ' ' || ${claimName}(p_key, p_owner, p_mode, p_take, p_permits, p_ttl, p_delay, p_queue, p_channel);
   END IF;
-  IF EXISTS (SELECT FROM ${gone} AS g WHERE g.key = p_key AND g.owner = p_owner) THEN
-    UPDATE ${lock} AS l SET owner = NULL, lease_until = '-infinity', closed_until = '-infinity' WHERE l.key = p_key;
-    RETURN '1 x';
+  IF v_marked THEN
+    IF EXISTS (SELECT FROM ${gone} AS g WHERE g.key = p_key AND g.owner = p_owner) THEN
+      UPDATE ${lock} AS l SET owner = NULL, lease_until = '-infinity', closed_until = '-infinity' WHERE l.key = p_key;
+      RETURN '1 x';
+    END IF;
   END IF;
   RETURN '1 g ' || v_fence;
 END $$;
 `;
 }
-
-export { LOCK_LIMIT };

@@ -1,18 +1,15 @@
+import { LOCK_LIMIT } from '../lock-limit.js';
 import type { PostgresNames } from '../postgres-names.js';
-import { LOCK_LIMIT } from './claiming.js';
 
 const FREE = "owner = NULL, lease_until = '-infinity', closed_until = '-infinity'";
 
 /** Gives the lock back, and wakes who comes next. Answers '1' when it was released, '0' when there was nothing to release. */
-export function release({ lock, holder, free, release: name }: PostgresNames): string {
+export function release({ lock, leave, release: name }: PostgresNames): string {
   return `
 CREATE OR REPLACE FUNCTION ${name}(p_key text, p_owner text, p_linger integer) RETURNS text LANGUAGE plpgsql AS $$
 #variable_conflict use_column
-DECLARE
-  l ${lock}%ROWTYPE;
-  h ${holder}%ROWTYPE;
-  v_end timestamptz;
-BEGIN${LOCK_LIMIT}
+BEGIN
+  -- the usual case first; it has no variables, because to set up those of rows costs as much as the update
   IF p_linger = 0 THEN
     UPDATE ${lock} AS t SET ${FREE}, released = p_owner
      WHERE t.key = p_key AND t.owner = p_owner AND NOT t.crowded AND NOT t.lingers AND t.lease_until > clock_timestamp();
@@ -20,7 +17,21 @@ BEGIN${LOCK_LIMIT}
       RETURN '1';
     END IF;
   END IF;
+  RETURN ${leave}(p_key, p_owner, p_linger);
+END $$;
+`;
+}
 
+/** The rest of a release. */
+export function leave({ lock, holder, free, leave: name }: PostgresNames): string {
+  return `
+CREATE OR REPLACE FUNCTION ${name}(p_key text, p_owner text, p_linger integer) RETURNS text LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  l ${lock}%ROWTYPE;
+  h ${holder}%ROWTYPE;
+  v_end timestamptz;
+BEGIN
   SELECT * INTO l FROM ${lock} AS t WHERE t.key = p_key FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RETURN '0';
@@ -63,8 +74,9 @@ export function abandon({ lock, holder, waiter, gone, floor, free, abandon: name
 CREATE OR REPLACE FUNCTION ${name}(p_key text, p_owner text, p_keep integer) RETURNS text LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN${LOCK_LIMIT}
-  INSERT INTO ${lock} AS t (key, fence) SELECT p_key, f.fence FROM ${floor} AS f
-  ON CONFLICT (key) DO UPDATE SET fence = t.fence;
+  INSERT INTO ${lock} AS t (key, fence, marked_until)
+  SELECT p_key, f.fence, clock_timestamp() + p_keep * interval '1 millisecond' FROM ${floor} AS f
+  ON CONFLICT (key) DO UPDATE SET marked_until = greatest(t.marked_until, excluded.marked_until);
   INSERT INTO ${gone} AS g (key, owner, until) VALUES (p_key, p_owner, clock_timestamp() + p_keep * interval '1 millisecond')
   ON CONFLICT (key, owner) DO UPDATE SET until = excluded.until;
   -- old marks go as new ones come

@@ -1,5 +1,5 @@
+import { LOCK_LIMIT } from '../lock-limit.js';
 import type { PostgresNames } from '../postgres-names.js';
-import { LOCK_LIMIT } from './claiming.js';
 
 /**
  * Sets what is left of many leases to their ttl; a lease that is over is never revived. Answers a digit for each: 1
@@ -136,6 +136,7 @@ BEGIN
   WITH idle AS (
     SELECT t.key FROM ${lock} AS t
      WHERE t.key = ANY (v_keys) AND NOT t.crowded AND t.fence < v_old AND t.closed_until <= clock_timestamp()
+       AND t.marked_until <= clock_timestamp()
      FOR UPDATE SKIP LOCKED
   ), dropped AS (
     DELETE FROM ${lock} AS t USING idle AS i WHERE t.key = i.key RETURNING t.fence
