@@ -236,7 +236,8 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     this.place = place;
     place.onHint(() => this.attempt());
     if (this.hinted || (this.freedHere && this.isNext(place))) return this.attempt();
-    const { expiresInMs = Infinity } = place.busy;
+    const { expiresInMs: toldMs = NaN } = place.busy;
+    const expiresInMs = Number.isNaN(toldMs) ? Infinity : toldMs;
     this.retryIn(Math.max(SHORTEST_PAUSE_MS, Math.min(this.pollMs(), expiresInMs + 1)));
   }
 
@@ -309,6 +310,11 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
 /** Backends may be anybody's. */
 function isAnswer(value: Partial<Grant & Place> | null | undefined): boolean {
   if (typeof value !== 'object' || value === null) return false;
-  if (typeof value.fence === 'bigint') return true;
+  if ('fence' in value)
+    return (
+      typeof value.fence === 'bigint' &&
+      Number.isFinite(value.sentAtMs) &&
+      typeof value.claim?.ttlMs === 'number'
+    );
   return typeof value.retry === 'function' && typeof value.onHint === 'function' && Boolean(value.busy);
 }
