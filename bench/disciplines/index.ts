@@ -8,6 +8,7 @@ import { imports } from './imports.js';
 import { renewals } from './renewal.js';
 import { sequential } from './sequential.js';
 import { start, startNest } from './start.js';
+import { telemetry } from './telemetry.js';
 
 export const disciplines: readonly Discipline[] = [
   sequential,
@@ -19,6 +20,7 @@ export const disciplines: readonly Discipline[] = [
   fairness,
   ...renewals,
   decorator,
+  telemetry,
   start,
   startNest,
   imports,

@@ -88,23 +88,15 @@ export class TelemetryLedger {
   }
 
   private enter(event: LockEvent): void {
-    switch (event.type) {
-      case 'acquired':
-        this.acquired++;
-        return this.add(event, 1);
-      case 'released':
-      case 'lost':
-        return this.add(event, -1);
-      case 'cleanup-owed':
-        return void this.owed.add(event.key);
-      case 'cleanup-paid':
-      case 'cleanup-expired':
-        return void this.owed.delete(event.key);
-      default:
-    }
+    const { type } = event;
+    if (type === 'acquired') this.add(event, 1);
+    if (type === 'released' || type === 'lost') this.add(event, -1);
+    if (type === 'cleanup-owed') this.owed.add(event.key);
+    if (type === 'cleanup-paid' || type === 'cleanup-expired') this.owed.delete(event.key);
   }
 
   private add({ key, fence, type }: { key: string; fence: bigint; type: string }, step: number): void {
+    if (step > 0) this.acquired++;
     const id = `${fence} ${key}`;
     const now = (this.held.get(id) ?? 0) + step;
     if (now < 0) this.complaints.push(`${type} ${id}, which was not held`);
