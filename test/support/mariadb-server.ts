@@ -35,6 +35,8 @@ export class MariadbServer implements AsyncDisposable {
       '--auth-root-authentication-method=normal',
       '--skip-test-db',
       `--datadir=${join(folder, 'data')}`,
+      // a server that starts removes what it takes for left-overs, also of others
+      `--tmpdir=${folder}`,
     ];
     await run(...asUser(USER, programs().install, install), { cwd: folder });
     const server = new MariadbServer(await freePort(), folder, settings);
@@ -155,6 +157,7 @@ export class MariadbServer implements AsyncDisposable {
     const given = [
       '--no-defaults',
       `--datadir=${join(this.folder, 'data')}`,
+      `--tmpdir=${this.folder}`,
       `--port=${this.port}`,
       '--bind-address=127.0.0.1',
       `--socket=${join(this.folder, 'socket')}`,
