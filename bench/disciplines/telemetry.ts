@@ -61,7 +61,7 @@ function entry(name: string, listen: (locks: LockService) => () => void | Promis
       const locks = new LockService(memory());
       await locks.start();
       const stop = listen(locks);
-      const times = rig.size(2000);
+      const times = rig.size(10_000);
       await lockOften(locks, times);
       const before = process.cpuUsage();
       await lockOften(locks, times);
