@@ -33,7 +33,7 @@ describe('the pools that locks in PostgreSQL work with', () => {
     { what: 'a URL and options', target: () => postgres(trial.server.url, { max: 2 }) },
     { what: 'a pool', target: () => postgres(pool()) },
     { what: 'a pool of one connection', target: () => postgres(pool({ max: 1 })) },
-    { what: 'a pool that reads binary answers', target: () => postgres(pool({ binary: true })) },
+    { what: 'a pool that reads binary answers', target: () => postgres(pool({ ...{ binary: true } })) },
     { what: 'a pool that pipelines', target: () => postgres(pool({ pipeline: true })) },
   ];
 

@@ -1,6 +1,5 @@
 import { BackendError } from '../backend-error.js';
 import type { PostgresLockSettings } from './postgres-settings.js';
-import type { PreparedStep } from './prepared-step.js';
 
 /** A statement as pg takes it. */
 export interface PostgresQuery {
@@ -15,12 +14,7 @@ export interface PostgresQuery {
 export interface PostgresConnection {
   /** The server's process for it; null where it is not known. */
   readonly processID?: number | null;
-  /** The wire of pg's own client; others, as pg-native's, have none. */
-  readonly connection?: object;
-  /** Whether it sends queries without waiting for answers, which only pg's own can stand. */
-  readonly pipeline?: boolean;
   query(query: PostgresQuery | string): Promise<{ readonly rows: unknown[] }>;
-  query(step: PreparedStep): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
   off(event: 'error', listener: (error: Error) => void): unknown;
 }

@@ -19,7 +19,7 @@ import { PostgresEar } from './postgres-ear.js';
 import { SET_LOCK_LIMIT } from './lock-limit.js';
 import { isConflict, isLostStatement, refusalOf } from './postgres-error.js';
 import type { ResolvedPostgresSettings } from './postgres-settings.js';
-import { PreparedStep } from './prepared-step.js';
+import { PreparedStep, takesSteps } from './prepared-step.js';
 import { checkDatabase } from './start-check.js';
 import { statementsOf, warmUp, type Statement } from './statements.js';
 
@@ -243,10 +243,6 @@ export class PostgresSession implements SqlSession {
       throw new NotSent(error);
     }
   }
-}
-
-function takesSteps({ connection, pipeline = false }: PostgresConnection): boolean {
-  return connection !== undefined && 'parsedStatements' in connection && !pipeline;
 }
 
 function isScalar(value: SqlValue): value is Exclude<SqlValue, readonly unknown[]> {

@@ -70,3 +70,17 @@ export class PreparedStep {
 
   handlePortalSuspended(): void {}
 }
+
+/** What is needed of a connection for it. */
+interface StepTaker {
+  /** The wire of pg's own client; others, as pg-native's, have none. */
+  readonly connection?: object;
+  /** Whether it sends queries without waiting for answers, which only pg's own can stand. */
+  readonly pipeline?: boolean;
+  query(step: PreparedStep): unknown;
+}
+
+export function takesSteps(client: object): client is StepTaker {
+  const { connection, pipeline = false } = client as Partial<StepTaker>;
+  return connection !== undefined && 'parsedStatements' in connection && !pipeline;
+}
