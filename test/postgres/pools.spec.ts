@@ -18,7 +18,7 @@ describe('the pools that locks in PostgreSQL work with', () => {
   });
   afterAll(() => trial.close());
 
-  const pool = (options: pg.PoolConfig = {}): pg.Pool => {
+  const pool = (options: pg.PoolConfig & { binary?: boolean } = {}): pg.Pool => {
     const made = new pg.Pool({ connectionString: trial.server.url, ...options });
     pools.push(made);
     return made;
@@ -33,7 +33,7 @@ describe('the pools that locks in PostgreSQL work with', () => {
     { what: 'a URL and options', target: () => postgres(trial.server.url, { max: 2 }) },
     { what: 'a pool', target: () => postgres(pool()) },
     { what: 'a pool of one connection', target: () => postgres(pool({ max: 1 })) },
-    { what: 'a pool that reads binary answers', target: () => postgres(pool({ ...{ binary: true } })) },
+    { what: 'a pool that reads binary answers', target: () => postgres(pool({ binary: true })) },
     { what: 'a pool that pipelines', target: () => postgres(pool({ pipeline: true })) },
   ];
 
