@@ -236,8 +236,7 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     this.place = place;
     place.onHint(() => this.attempt());
     if (this.hinted || (this.freedHere && this.isNext(place))) return this.attempt();
-    const { expiresInMs = Infinity } = place.busy;
-    this.retryIn(Math.max(SHORTEST_PAUSE_MS, Math.min(this.pollMs(), expiresInMs + 1)));
+    this.retryIn(Math.max(SHORTEST_PAUSE_MS, this.pauseMs(place.busy)));
   }
 
   /** As far as we were told. */
@@ -245,7 +244,14 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     return (busy.ahead ?? 0) === 0;
   }
 
-  /** How long until it asks by itself, without a reason. */
+  /** How long until it asks without a hint. */
+  private pauseMs({ expiresInMs }: Busy): number {
+    const pollMs = this.pollMs();
+    // an expiry that is no number counts for nothing
+    return expiresInMs !== undefined && expiresInMs + 1 < pollMs ? expiresInMs + 1 : pollMs;
+  }
+
+  /** The same without a reason. */
   private pollMs(): number {
     const { rollCall, backend } = this.arena;
     if (!rollCall.isHeld) return backend.traits.pollMs;
@@ -309,6 +315,11 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
 /** Backends may be anybody's. */
 function isAnswer(value: Partial<Grant & Place> | null | undefined): boolean {
   if (typeof value !== 'object' || value === null) return false;
-  if (typeof value.fence === 'bigint') return true;
+  if ('fence' in value)
+    return (
+      typeof value.fence === 'bigint' &&
+      Number.isFinite(value.sentAtMs) &&
+      typeof value.claim?.ttlMs === 'number'
+    );
   return typeof value.retry === 'function' && typeof value.onHint === 'function' && Boolean(value.busy);
 }

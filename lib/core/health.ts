@@ -110,7 +110,7 @@ export class Health {
     const latencyMs = clock.now() - askedAtMs;
     if (!seen.ok) return this.down(sentence(`Could not ask the servers: ${seen.error.message}`), latencyMs);
     const nodes = seen.value;
-    if (!Array.isArray(nodes)) return this.down(`The backend says ${show(nodes)} of its servers.`, latencyMs);
+    if (!isList(nodes)) return this.down(`The backend says ${show(nodes)} of its servers.`, latencyMs);
     this.host.seen(nodes);
     if (locked && !locked.ok) return this.down(sentence(locked.error.message), latencyMs, nodes);
     return { backend: backend.traits.name, nodes, latencyMs, ...verdictOn(nodes) };
@@ -156,4 +156,9 @@ function unanswered(timeoutMs: number): string {
 
 function sentence(text: string): string {
   return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
+/** Backends may be anybody's. */
+function isList(nodes: unknown): nodes is readonly NodeHealth[] {
+  return Array.isArray(nodes) && nodes.every((node) => typeof node === 'object' && node !== null);
 }

@@ -58,7 +58,7 @@ export class Hold implements Link<Hold> {
   after: Hold | undefined;
 
   private controller: AbortController | undefined;
-  private lossListeners: (() => void)[] | undefined;
+  private lossListeners: Set<() => void> | undefined;
 
   constructor(
     readonly name: string,
@@ -135,7 +135,12 @@ export class Hold implements Link<Hold> {
   }
 
   onLoss(listener: () => void): void {
-    (this.lossListeners ??= []).push(listener);
+    (this.lossListeners ??= new Set()).add(listener);
+  }
+
+  /** Undoes {@link onLoss}: a lease may end before the hold that it shares. */
+  offLoss(listener: () => void): void {
+    this.lossListeners?.delete(listener);
   }
 
   /** Marks the loss and tells everybody. False when it is not held any more anyway. */

@@ -64,11 +64,34 @@ export interface LeaseHost {
   overdue(hold: Hold): void;
 }
 
+/** Aborts at the first loss among several holds, or at a limit; until its lease has ended. */
+class JoinedSignal {
+  readonly signal: AbortSignal;
+  private readonly controller = new AbortController();
+  private readonly onLoss = (): void => {
+    this.controller.abort(this.holds.find(({ loss }) => loss)?.loss);
+  };
+
+  constructor(
+    private readonly holds: readonly Hold[],
+    limit: AbortSignal | undefined,
+  ) {
+    const { signal } = this.controller;
+    this.signal = limit ? AbortSignal.any([signal, limit]) : signal;
+    if (holds.some(({ loss }) => loss)) this.onLoss();
+    else for (const hold of holds) hold.onLoss(this.onLoss);
+  }
+
+  end(): void {
+    for (const hold of this.holds) hold.offLoss(this.onLoss);
+  }
+}
+
 /** The lease that the service hands out: a share of one or more holds. */
 export class HeldLease implements Lease {
   readonly key: string;
   private released: Promise<boolean> | undefined;
-  private joined: AbortSignal | undefined;
+  private joined: JoinedSignal | undefined;
   private limit: AbortSignal | undefined;
 
   constructor(
@@ -97,7 +120,7 @@ export class HeldLease implements Lease {
   get signal(): AbortSignal {
     this.noticeOverdue();
     if (this.holds.length === 1 && !this.limit) return this.holds[0].signal;
-    return (this.joined ??= this.joinSignals());
+    return (this.joined ??= new JoinedSignal(this.holds, this.limit)).signal;
   }
 
   get held(): boolean {
@@ -128,7 +151,9 @@ export class HeldLease implements Lease {
   }
 
   release(): Promise<boolean> {
-    return (this.released ??= this.host.releaseAll(this.holds));
+    if (this.released) return this.released;
+    this.joined?.end();
+    return (this.released = this.host.releaseAll(this.holds));
   }
 
   handle(): string {
@@ -161,15 +186,6 @@ export class HeldLease implements Lease {
     for (const hold of this.holds) {
       if (hold.state === 'held' && hold.expired) this.host.overdue(hold);
     }
-  }
-
-  private joinSignals(): AbortSignal {
-    const controller = new AbortController();
-    for (const hold of this.holds) {
-      if (hold.loss) controller.abort(hold.loss);
-      else hold.onLoss(() => controller.abort(hold.loss));
-    }
-    return this.limit ? AbortSignal.any([controller.signal, this.limit]) : controller.signal;
   }
 }
 

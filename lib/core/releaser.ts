@@ -68,7 +68,7 @@ export class Releaser {
     if (hold.handedOver) return;
     this.pending++;
     await new Promise<Release>((resolve) => {
-      this.send(hold, resolve);
+      this.sendSettled(hold, resolve);
     });
   }
 
@@ -110,7 +110,11 @@ export class Releaser {
     hold.state = 'released';
     this.keeper.remove(hold);
     this.pending++;
-    // else it could arrive after the release, and bring the key back to life
+    this.sendSettled(hold, done);
+  }
+
+  /** Behind the renewal in flight: that could arrive after the release, and bring the key back to life. */
+  private sendSettled(hold: Hold, done: (release: Release) => void): void {
     if (hold.renewal) void hold.renewal.then(() => this.send(hold, done));
     else this.send(hold, done);
   }

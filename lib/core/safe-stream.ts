@@ -4,7 +4,8 @@ type Listener<T> = (value: T) => unknown;
 
 /**
  * A stream that outlives its listeners. What one of them throws, or rejects with, would otherwise be an uncaught
- * exception and end the process; here it goes to `onThrow`, and the listener goes on. Behind operators as well.
+ * exception and end the process; here it goes to `onThrow`, and the listener goes on. Behind operators as well; what
+ * an operator throws ends what is behind it, and goes to `onThrow` unless the listener handles errors.
  */
 export function safeStream<T>(source: Observable<T>, onThrow: (error: unknown) => void): Observable<T> {
   const plain = new Observable<T>((subscriber) => source.subscribe(subscriber));
@@ -18,10 +19,12 @@ export function safeStream<T>(source: Observable<T>, onThrow: (error: unknown) =
     if (given instanceof Subscriber) return plain.subscribe(given);
     const listener = typeof given === 'object' ? given : undefined;
     const next = typeof given === 'function' ? given : undefined;
+    const failed = listener ? listener.error?.bind(listener) : error;
     return plain.subscribe({
       next: (value) => guard(onThrow, () => (listener ? listener.next?.(value) : next?.(value))),
       error: (reason: unknown) =>
-        guard(onThrow, () => (listener ? listener.error?.(reason) : error?.(reason))),
+        // of an operator; without anybody who handles it, nobody else would hear of it
+        guard(onThrow, () => (failed ? failed(reason) : onThrow(reason))),
       complete: () => guard(onThrow, () => (listener ? listener.complete?.() : complete?.())),
     });
   };

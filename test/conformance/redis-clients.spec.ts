@@ -1,8 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { redis } from '../../lib/backends/redis/index.js';
+import { ManualClock } from '../../lib/testing/manual-clock.js';
 import { messagesShareAConnection } from '../support/ioredis-line.js';
 import { busy, failureOf, granted, listenTo, RedisTrial, until } from '../support/redis-trial.js';
+import { Wire } from '../support/wire.js';
 
 describe('the clients that locks on Redis work with', () => {
   let trial: RedisTrial;
@@ -82,6 +84,33 @@ describe('the clients that locks on Redis work with', () => {
     expect(mine.status).toBe('ready');
     expect(await mine.ping()).toBe('PONG');
     expect(count()).toEqual(before);
+  });
+
+  it('are left without a listener of ours when the start was given up, also after a late answer', async () => {
+    await using wire = await Wire.to(trial.server.port);
+    const mine = client({ port: wire.port, disconnectTimeout: 50 });
+    await mine.ping();
+    const events = ['ready', 'close', 'error', 'end', 'message'] as const;
+    const count = (): number[] => events.map((event) => mine.listenerCount(event));
+    const before = count();
+    const clock = new ManualClock();
+    let isSubscribing = false;
+    wire.loseReply(([name]) => {
+      if (name !== 'subscribe') return false;
+      isSubscribing = true;
+      wire.silent('replies');
+      return false;
+    });
+    const context = { clock, identity: 'trial', doubt: () => undefined, report: () => undefined };
+    const failed = failureOf(redis(mine).start(context));
+    await until(() => isSubscribing, 'the subscription');
+    await clock.advance(5_000);
+    wire.audible();
+    expect((await failed).message).toContain('no answer within 5000 ms');
+    await mine.ping();
+    expect(count()).toEqual(before);
+    expect(clock.pendingTimers).toBe(0);
+    mine.disconnect();
   });
 
   it('are closed when they were made here, and leave no connection behind', async () => {

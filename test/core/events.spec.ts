@@ -261,6 +261,26 @@ describe('a listener', () => {
     expect(rig.events).toHaveLength(4);
   });
 
+  it('whose operators throw hears no more, and what they threw is told', async () => {
+    const rig = setUp();
+    const thrown: unknown[] = [];
+    rig.locks['events'].onThrow = (error) => void thrown.push(error);
+    const failure = new Error('operator');
+    const broken = rig.locks.events$.pipe(
+      map(() => {
+        throw failure;
+      }),
+    );
+    broken.subscribe(() => undefined);
+    broken.subscribe({ next: () => undefined });
+    const handled: unknown[] = [];
+    broken.subscribe({ error: (error) => void handled.push(error) });
+    await rig.locks.using('k', () => undefined);
+    expect(thrown).toEqual([failure, failure]);
+    expect(handled).toEqual([failure]);
+    expect(rig.events).toHaveLength(2);
+  });
+
   it('that leaves hears no more, and the others go on', async () => {
     const rig = setUp();
     let heard = 0;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { BackendError } from '../../lib/backends/backend-error.js';
 import { LockError, LockLostError } from '../../lib/core/errors.js';
-import type { Lease } from '../../lib/core/lease.js';
+import type { HeldLease, Lease } from '../../lib/core/lease.js';
 import { FAULTS } from '../../lib/testing/faulty-backend.js';
 import { changed, count, setUp, type Rig } from '../support/rig.js';
 
@@ -174,6 +174,20 @@ describe('a lease', () => {
     expect(both.signal.aborted).toBe(true);
     expect(both.signal).toBe(both.signal);
     expect(lease.signal).toBe(lease.signal);
+  });
+
+  it('leaves no listener with a lock around it that goes on', async () => {
+    const rig = setUp();
+    await rig.locks.using('a', async (outer) => {
+      for (let round = 0; round < 10; round++) {
+        const inner = await rig.locks.acquire(['a', 'b']);
+        expect(inner.signal.aborted).toBe(false);
+        await inner.release();
+        expect(inner.signal.aborted).toBe(false);
+      }
+      const [hold] = (outer as HeldLease)['holds'];
+      expect([...(hold['lossListeners'] ?? [])]).toEqual([]);
+    });
   });
 
   it('[23] a release aborts no signal', async () => {

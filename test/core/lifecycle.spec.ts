@@ -288,6 +288,34 @@ describe('the shutdown', () => {
     expect(await other.locks.inspect('k')).toBeNull();
   });
 
+  it('[19, 33] settles a renewal in flight before it gives the key back', async () => {
+    let inFlight = 0;
+    const atRelease: number[] = [];
+    const rig = setUp({
+      between: (inner) =>
+        changed(inner, {
+          renew: async (grants) => {
+            inFlight++;
+            await rig.sleep(100);
+            inFlight--;
+            return inner.renew(grants);
+          },
+          release: (grant, lingerMs) => {
+            atRelease.push(inFlight);
+            return inner.release(grant, lingerMs);
+          },
+        }),
+    });
+    const lease = await rig.locks.acquire('k', { ttl: '3s' });
+    const { signal } = lease;
+    await rig.clock.advance(1_000);
+    expect(inFlight).toBe(1);
+    const stopped = rig.watch(rig.locks.stop());
+    expect(signal.aborted).toBe(true);
+    await rig.clock.advance(150);
+    expect({ stopped: stopped.settled, atRelease }).toEqual({ stopped: true, atRelease: [0] });
+  });
+
   it('[33] leaves nothing of a lease whose first claim may still be on its way', async () => {
     const rig = setUp({ plan: { method: 'claim', call: 1, fault: 'hang' } });
     const other = rig.replica();

@@ -530,7 +530,18 @@ describe('waiting', () => {
   );
 
   it('[24] rubbish for an answer to a claim is an unknown outcome, and harms nobody', async () => {
-    for (const rubbish of [undefined, null, 'granted', 42, [], {}, { busy: {} }]) {
+    const halfAPlace = {
+      busy: {},
+      retry: () => Promise.reject(new Error('never asked')),
+      onHint: () => undefined,
+    };
+    const answers = [undefined, null, 'granted', 42, [], {}, { busy: {} }, { ...halfAPlace, fence: 1 }];
+    for (const rubbish of [
+      ...answers,
+      { fence: 1n },
+      { fence: 1n, claim: {} },
+      { fence: 1n, sentAtMs: 1e9 },
+    ]) {
       const rig = new Rig();
       const backend = changed(memory({ server: rig.server }), {
         claim: async () => rubbish as unknown as Grant,
@@ -543,5 +554,21 @@ describe('waiting', () => {
       expect(refused.error).toMatchObject({ name: 'LockUnavailableError' });
       expect(tried.error).toMatchObject({ name: 'LockUnavailableError' });
     }
+  });
+
+  it('[18] an expiry that is no number is no reason to ask again and again', async () => {
+    let asked = 0;
+    const place: Place = {
+      busy: { expiresInMs: NaN },
+      onHint: () => undefined,
+      // without an end the test would not end either
+      retry: () => (++asked > 1_000 ? Promise.reject(new Error('asked too often')) : Promise.resolve(place)),
+    };
+    const rig = setUp({ between: (inner) => changed(inner, { claim: () => Promise.resolve(place) }) });
+    const refused = rig.watch(rig.locks.acquire('k', { wait: '3s' }));
+    await rig.clock.advance(3_000);
+    expect(refused.error).toMatchObject({ name: 'LockTimeoutError' });
+    // a second has about three polls
+    expect(asked).toBeLessThanOrEqual(10);
   });
 });

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Cluster } from 'ioredis';
-import type { Claim, Grant, LockBackend, LockSnapshot } from '../../lib/backends/lock-backend.js';
+import type { Claim, Grant, LockBackend, LockSnapshot, NodeHealth } from '../../lib/backends/lock-backend.js';
 import { redis } from '../../lib/backends/redis/index.js';
 import { BackendTrial, type Client } from '../support/backend-trial.js';
 import { messagesShareAConnection } from '../support/ioredis-line.js';
@@ -89,6 +89,23 @@ describe('locks on a Redis cluster', () => {
     expect(await backend.nodes()).toContainEqual(expect.objectContaining(dead));
     expect(await backend.nodes()).toHaveLength(6);
   });
+
+  it('tells of the nodes that it knew last while all of them are dead, however often it is asked', async () => {
+    const { backend } = await connect();
+    await backend.nodes();
+    await Promise.all(world.servers.map((server) => server.kill()));
+    const answers: (readonly NodeHealth[])[] = [];
+    for (let time = 0; time < 50; time++) {
+      answers.push(await backend.nodes());
+      await sleep(20);
+    }
+    const sizes = new Set(answers.map(({ length }) => length));
+    expect([...sizes]).toEqual([6]);
+    expect(answers.flat().every(({ state }) => state === 'down')).toBe(true);
+    expect(answers.at(-1)?.map(({ error }) => error)).toEqual(
+      world.servers.map(() => expect.stringContaining('ECONNREFUSED')),
+    );
+  }, 60_000);
 
   it('[15] needs a connection and a subscription for each primary, and one more connection with RESP2, however many keys are waited for', async () => {
     const { backend } = await connect();

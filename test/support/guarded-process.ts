@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 
@@ -53,13 +53,9 @@ export class GuardedProcess {
   }
 
   private async children(): Promise<number[]> {
-    const children: number[] = [];
-    for (const name of await readdir('/proc')) {
-      if (!/^\d+$/.test(name)) continue;
-      const status = await readFile(`/proc/${name}/status`, 'utf8').catch(() => '');
-      if (new RegExp(`^PPid:\\s+${this.processId}$`, 'm').test(status)) children.push(Number(name));
-    }
-    return children;
+    const { processId } = this;
+    const list = await readFile(`/proc/${processId}/task/${processId}/children`, 'utf8').catch(() => '');
+    return list.split(' ').filter(Boolean).map(Number);
   }
 
   private signal(processId: number, signal: NodeJS.Signals): void {

@@ -28,13 +28,15 @@ export interface HttpApp {
   post(path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>;
 }
 
+/** @param close sees to it that the application is closed; default: after the test */
 export async function serve(
   metadata: ModuleMetadata,
   prepare: (app: INestApplication) => unknown = () => undefined,
   override: (builder: TestingModuleBuilder) => TestingModuleBuilder = (builder) => builder,
+  close: <T extends INestApplication>(app: T) => T = closeLater,
 ): Promise<HttpApp> {
   const testing = await override(Test.createTestingModule(metadata)).compile();
-  const app = closeLater(testing.createNestApplication({ logger: false }));
+  const app = close(testing.createNestApplication({ logger: false }));
   await prepare(app);
   await app.listen(0, '127.0.0.1');
   const url = await app.getUrl();

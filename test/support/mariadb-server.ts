@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -67,6 +67,7 @@ export class MariadbServer implements AsyncDisposable {
     }
   }
 
+  /** @param user also as in `name:password` */
   urlOf(user: string, database = DATABASE): string {
     return `mysql://${user}@127.0.0.1:${this.port}/${database}`;
   }
@@ -102,6 +103,14 @@ export class MariadbServer implements AsyncDisposable {
     await this.boot();
   }
 
+  /** Comes back, and has something to do for two seconds before it greets those who connect. */
+  async restartSlowly(): Promise<void> {
+    await this.kill();
+    const file = join(this.folder, 'first.sql');
+    await writeFile(file, 'DO SLEEP(2);\n');
+    await this.boot(`--init-file=${file}`);
+  }
+
   /** Removes all rows of the locks, as a person might. */
   wipe(name?: string): Promise<void> {
     return wipeMysql((sql) => this.query(sql), name);
@@ -121,7 +130,7 @@ export class MariadbServer implements AsyncDisposable {
     return this.process;
   }
 
-  private async boot(): Promise<void> {
+  private async boot(...more: readonly string[]): Promise<void> {
     const given = [
       '--no-defaults',
       `--datadir=${join(this.folder, 'data')}`,
@@ -135,6 +144,7 @@ export class MariadbServer implements AsyncDisposable {
       // what a killed process has written the system still has
       '--innodb-flush-log-at-trx-commit=2',
       ...this.settings,
+      ...more,
     ];
     this.process = await GuardedProcess.start(this.folder, ...asUser(USER, programs().server, given));
     const endMs = performance.now() + BOOT_LIMIT_MS;

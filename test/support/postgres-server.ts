@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -123,6 +123,13 @@ export class PostgresServer implements AsyncDisposable {
     await this.boot();
   }
 
+  /** Comes back as from a backup, which takes a second or two; until then it turns everybody away. */
+  async restartSlowly(): Promise<void> {
+    await this.kill();
+    await writeFile(join(this.folder, 'data', 'recovery.signal'), '');
+    await this.boot('restore_command=sleep 0.4; false');
+  }
+
   /** Removes all rows of the locks, as a person might. */
   async wipe(name = 'interlock'): Promise<void> {
     await this.query(`TRUNCATE ${name}_lock, ${name}_holder, ${name}_waiter, ${name}_gone`);
@@ -142,7 +149,7 @@ export class PostgresServer implements AsyncDisposable {
     return this.process;
   }
 
-  private async boot(): Promise<void> {
+  private async boot(...more: readonly string[]): Promise<void> {
     const settings = [
       `port=${this.port}`,
       'listen_addresses=127.0.0.1',
@@ -151,6 +158,7 @@ export class PostgresServer implements AsyncDisposable {
       // what a killed process has written the system still has
       'fsync=off',
       ...this.settings,
+      ...more,
     ];
     const given = ['-D', join(this.folder, 'data'), ...settings.flatMap((setting) => ['-c', setting])];
     this.process = await GuardedProcess.start(this.folder, ...asUser(USER, program('postgres'), given));

@@ -103,19 +103,9 @@ export class RedisServer implements AsyncDisposable {
   }
 
   /** One command, over a connection of its own, so that it works in every state; rejects after a second without a reply. */
-  call(command: string, ...given: (string | number)[]): Promise<unknown> {
-    return this.callAs(undefined, command, ...given);
-  }
-
-  /** The same by somebody who knows the password. */
-  async callAs(
-    password: string | undefined,
-    command: string,
-    ...given: (string | number)[]
-  ): Promise<unknown> {
+  async call(command: string, ...given: (string | number)[]): Promise<unknown> {
     const client = new Redis({
       port: this.port,
-      ...(password !== undefined && { password }),
       lazyConnect: true,
       enableReadyCheck: false,
       retryStrategy: () => null,

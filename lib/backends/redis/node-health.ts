@@ -37,7 +37,9 @@ export async function healthByVisit(
   visitor.on('error', (error: unknown) => (complaint ??= error));
   try {
     await within(clock, limitMs, visitor.connect());
-    return await healthOf(visitor, node, clock, Math.max(1, untilMs - clock.now()));
+    const health = await healthOf(visitor, node, clock, Math.max(1, untilMs - clock.now()));
+    // ioredis 5 calls itself ready also when the password was refused
+    return health.state === 'down' && complaint !== undefined ? isDown(node, complaint) : health;
   } catch (error) {
     // what the client complained of comes first, and tells more than that the connection was closed
     return isDown(node, complaint ?? error);

@@ -14,12 +14,13 @@ import {
 import { abandoned, assertPossible } from '../denied-claim.js';
 import { HandOffs, type HandOff } from '../hand-off.js';
 import type { HintListener, SignOfLife } from '../hints.js';
-import { lockName, lockOf, lockPattern } from './key-names.js';
-import { keyPrefixOf, type RedisNode } from './redis-client.js';
+import { batchesOf } from './batches.js';
+import { lockName } from './key-names.js';
+import { scanLocks } from './lock-scan.js';
 import { RedisConnection, type RedisTarget } from './redis-connection.js';
 import { BackendUsers } from '../backend-users.js';
 import { WaitingPlace } from '../waiting-place.js';
-import { ReplicaAcks, type Confirmation } from './replica-acks.js';
+import { Replication } from './replication.js';
 import { lockSettingsOf, type ResolvedLockSettings } from './redis-settings.js';
 import { readBusy, readSnapshot } from './redis-reply.js';
 import {
@@ -35,26 +36,17 @@ import {
 } from './redis-script.js';
 import { SILENCE_MS, Wishes } from './wishes.js';
 
-/** So many leases or places are kept in one step; nobody else is served meanwhile, for about half a millisecond. */
-const BATCH = 250;
 /** A claim that arrives after it was abandoned is refused for so long. */
 const ABANDONED_MS = '60000';
-const SCAN_SIZE = '250';
-
-/** The connection that a step goes over, and its socket. */
-interface Route {
-  readonly node: RedisNode | undefined;
-  readonly stream: unknown;
-}
 
 /** Locks on one Redis server. Each verb is one script, so one atomic step. */
 export class RedisBackend implements LockBackend {
   readonly traits: BackendTraits;
-  private readonly acks: ReplicaAcks | undefined;
 
   private readonly users = new BackendUsers('redis');
   private opening: Promise<RedisConnection> | undefined;
   private connection: RedisConnection | undefined;
+  private replication: Replication | undefined;
   private wishes = new Wishes('', 0, false);
   private readonly handOffs = new HandOffs();
 
@@ -62,8 +54,6 @@ export class RedisBackend implements LockBackend {
     private readonly target: RedisTarget,
     private readonly settings: ResolvedLockSettings = lockSettingsOf(),
   ) {
-    const { lockDelayMs, replicas } = settings;
-    this.acks = replicas > 0 ? new ReplicaAcks(replicas) : undefined;
     this.traits = {
       name: 'redis',
       modes: ['exclusive', 'shared', 'permits'],
@@ -71,7 +61,7 @@ export class RedisBackend implements LockBackend {
       wakeUp: 'queue',
       pollMs: 300,
       remote: true,
-      lockDelayMs,
+      lockDelayMs: settings.lockDelayMs,
     };
   }
 
@@ -79,16 +69,23 @@ export class RedisBackend implements LockBackend {
     this.users.add(context);
     try {
       this.opening ??= RedisConnection.open(this.target, this.users.asOne(context), this.settings.replicas);
-      this.connection = await this.opening;
-      const { hints, servers } = this.connection;
-      // a cluster does not tell whether anybody hears a message, and replicas have to acknowledge a grant
-      const handsOver = !servers.redirects && !this.acks;
-      this.wishes = new Wishes(hints.channel, this.settings.lockDelayMs, handsOver);
+      this.use(await this.opening);
     } catch (error) {
       this.opening = undefined;
       this.users.leave();
       throw error;
     }
+  }
+
+  /** Further users come to the connection of the first. */
+  private use(connection: RedisConnection): void {
+    if (connection === this.connection) return;
+    const { lockDelayMs, replicas } = this.settings;
+    this.connection = connection;
+    this.replication = replicas > 0 ? new Replication(connection, this.settings) : undefined;
+    // a cluster does not tell whether anybody hears a message, and replicas have to acknowledge a grant
+    const handsOver = !connection.servers.redirects && replicas === 0;
+    this.wishes = new Wishes(connection.hints.channel, lockDelayMs, handsOver);
   }
 
   claim(claim: Claim): Promise<Grant | Place> {
@@ -102,7 +99,8 @@ export class RedisBackend implements LockBackend {
   }
 
   async renew(grants: readonly Grant[]): Promise<readonly RenewOutcome[]> {
-    const batches = this.batchesOf(grants, ({ claim }) => claim.key);
+    const { servers } = this.opened;
+    const batches = batchesOf(grants, ({ claim }) => servers.slotOf(claim.key));
     const answers = await Promise.allSettled(batches.map((batch) => this.renewBatch(batch)));
     const failure = answers.find((answer) => answer.status === 'rejected');
     if (failure && answers.every((answer) => answer.status === 'rejected')) throw failure.reason;
@@ -116,7 +114,8 @@ export class RedisBackend implements LockBackend {
   }
 
   async stay(claims: readonly Claim[]): Promise<readonly boolean[]> {
-    const batches = this.batchesOf(claims, ({ key }) => key);
+    const { servers } = this.opened;
+    const batches = batchesOf(claims, ({ key }) => servers.slotOf(key));
     const answers = await Promise.allSettled(batches.map((batch) => this.stayBatch(batch)));
     const ask = new Set<Claim>();
     for (const [nth, answer] of answers.entries()) {
@@ -141,7 +140,7 @@ export class RedisBackend implements LockBackend {
 
   async *list(prefix: string): AsyncGenerator<LockSnapshot> {
     const seen = new Set<string>();
-    for await (const keys of this.pages(prefix)) {
+    for await (const keys of scanLocks(this.opened, prefix)) {
       const fresh = keys.filter((key) => !seen.has(key));
       for (const key of fresh) seen.add(key);
       const snapshots = await Promise.all([...new Set(fresh)].map((key) => this.inspect(key)));
@@ -169,14 +168,18 @@ export class RedisBackend implements LockBackend {
 
   /** @internal One step of a claim. */
   ask(claim: Claim, place?: WaitingPlace): Promise<Grant | Place> {
-    return this.acks ? this.askForCopies(this.acks, claim, place) : this.askOnce(claim, place);
+    return this.replication ? this.askReplicated(this.replication, claim, place) : this.askOnce(claim, place);
   }
 
   /** A grant counts when enough replicas have it. */
-  private async askForCopies(acks: ReplicaAcks, claim: Claim, place?: WaitingPlace): Promise<Grant | Place> {
-    const route = this.routeOf(claim.key);
+  private async askReplicated(
+    replication: Replication,
+    claim: Claim,
+    place?: WaitingPlace,
+  ): Promise<Grant | Place> {
+    const step = replication.of(claim.key);
     const answer = await this.askOnce(claim, place);
-    if (isGrant(answer)) await acks.confirm(this.confirmation(`granted ${claim.key}`, route, claim));
+    if (isGrant(answer)) await step.confirmGrant(answer);
     return answer;
   }
 
@@ -240,22 +243,6 @@ export class RedisBackend implements LockBackend {
     return { claim, fence, sentAtMs: stoodAtMs, leaseMs: SILENCE_MS };
   }
 
-  /** The keys of locks, primary by primary, page by page; some more than once, as SCAN has it. */
-  private async *pages(prefix: string): AsyncGenerator<string[]> {
-    const connection = this.opened;
-    const clientPrefix = keyPrefixOf(connection.client);
-    const pattern = lockPattern(clientPrefix, prefix);
-    for (const node of connection.servers.primaries()) {
-      let cursor = '0';
-      do {
-        const [next, names] = await connection.scan(node, cursor, pattern, SCAN_SIZE);
-        cursor = next;
-        const keys = names.map((name) => lockOf(name.slice(clientPrefix.length)));
-        yield keys.filter((key) => key !== undefined);
-      } while (cursor !== '0');
-    }
-  }
-
   private sendRelease({ key, owner, mode }: Claim, lingerMs = 0): Promise<'released' | 'gone'> {
     const connection = this.opened;
     const { servers } = connection;
@@ -317,79 +304,24 @@ export class RedisBackend implements LockBackend {
     return { claim, fence, sentAtMs };
   }
 
-  /** Where a step on this lock goes now. */
-  private routeOf(key: string): Route {
-    const node = this.opened.servers.nodeOf(key);
-    return { node, stream: node?.stream };
-  }
-
-  private confirmation(what: string, { node, stream }: Route, claim: Claim): Confirmation {
-    const { client, servers } = this.opened;
-    if (!node) {
-      throw new BackendError(
-        `Redis at ${servers.address} ${what}, but by which of its servers is not known, so it does not count.`,
-        'unknown',
-      );
-    }
-    const limitMs = Math.max(1, Math.floor(Math.min(this.settings.replicaTimeoutMs, claim.ttlMs / 5)));
-    if (!servers.redirects) return { what, node, stream, limitMs };
-    const name = keyPrefixOf(client) + lockName(claim.key);
-    return { what, node, stream, limitMs, isHere: () => isHolder(node, name, claim) };
-  }
-
   private async renewBatch(grants: readonly Grant[]): Promise<RenewOutcome[]> {
     this.handOffs.flush();
-    const route = this.acks && this.routeOf(grants[0]?.claim.key ?? '');
+    const step = this.replication?.of(grants[0]?.claim.key ?? '');
     const names = grants.map(({ claim }) => lockName(claim.key));
     const { servers } = this.opened;
     names.push(...grants.flatMap(({ claim }) => servers.witnesses(claim.key, claim.mode)));
     const leases = grants.flatMap(({ claim }) => [claim.owner, String(claim.ttlMs)]);
+    const what = nameOf(grants.map(({ claim }) => claim.key));
     const outcomes = await this.opened.run({
       verb: 'renew',
-      key: nameOf(grants.map(({ claim }) => claim.key)),
+      key: what,
       script: renewScript,
       keyCount: names.length,
       keysAndArguments: [...names, ...leases],
       read: (reply) =>
         Array.from(String(reply), (digit): RenewOutcome => (digit === '1' ? 'renewed' : 'gone')),
     });
-    return route && this.acks ? this.withCopies(this.acks, route, grants, outcomes) : outcomes;
-  }
-
-  /** A renewal that too few replicas have is not certain: a fail-over would shorten the lease again. */
-  private async withCopies(
-    acks: ReplicaAcks,
-    route: Route,
-    grants: readonly Grant[],
-    outcomes: RenewOutcome[],
-  ): Promise<RenewOutcome[]> {
-    const renewed = grants[outcomes.indexOf('renewed')];
-    if (!renewed) return outcomes;
-    try {
-      const what = `renewed ${nameOf(grants.map(({ claim }) => claim.key))}`;
-      await acks.confirm(this.confirmation(what, route, renewed.claim));
-      return outcomes;
-    } catch {
-      return outcomes.map((outcome) => (outcome === 'gone' ? 'gone' : 'unknown'));
-    }
-  }
-
-  /** What one step can do: of one slot, and not too much. */
-  private batchesOf<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
-    const { servers } = this.opened;
-    const batches: T[][] = [];
-    const open = new Map<number, T[]>();
-    for (const item of items) {
-      const slot = servers.slotOf(keyOf(item));
-      let batch = open.get(slot);
-      if (!batch || batch.length === BATCH) {
-        batch = [];
-        batches.push(batch);
-        open.set(slot, batch);
-      }
-      batch.push(item);
-    }
-    return batches;
+    return step ? step.confirmRenewal(what, grants, outcomes) : outcomes;
   }
 
   private async stayBatch(claims: readonly Claim[]): Promise<boolean[]> {
@@ -449,12 +381,6 @@ export class RedisBackend implements LockBackend {
       'denied',
     );
   }
-}
-
-/** Whether that server has the lock of this owner. */
-async function isHolder(node: RedisNode, name: string, { mode, owner }: Claim): Promise<boolean> {
-  if (mode === 'exclusive') return String(await node.call('GET', name)).startsWith(`${owner}|`);
-  return Number(await node.call('HEXISTS', `${name}:group`, owner)) === 1;
 }
 
 /** Of the locks of a batch, for people. */

@@ -33,6 +33,7 @@ export interface Ear {
 export class RedisEar implements Ear {
   readonly shared: boolean;
   private readonly line: RedisNode;
+  private closed = false;
   private readonly onMessage = (channel: string, message: string): void => {
     if (channel === this.listener.channel) this.listener.receive(message);
   };
@@ -57,7 +58,7 @@ export class RedisEar implements Ear {
     } catch {
       // the client reports it, and goes on trying
     }
-    line.on('ready', this.onReady);
+    if (!this.closed) line.on('ready', this.onReady);
   }
 
   refresh(): void {
@@ -66,6 +67,7 @@ export class RedisEar implements Ear {
 
   async close(): Promise<void> {
     const { line, shared } = this;
+    this.closed = true;
     line.off('ready', this.onReady);
     line.off('message', this.onMessage);
     if (!shared) await closeClient(line);
