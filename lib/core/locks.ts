@@ -1,15 +1,17 @@
 import type { Observable } from 'rxjs';
-import type { BackendContext, LockBackend, LockSnapshot, RenewOutcome } from '../backends/lock-backend.js';
-import { forgetAbort, onceAborted } from './abort.js';
+import type { LockBackend, LockSnapshot } from '../backends/lock-backend.js';
+import { unlessAborted } from './abort.js';
 import type { Census } from './census.js';
 import { Acquirer } from './acquirer.js';
+import { assertRenewed, assertSamePrefix } from './adoption.js';
+import { BackendLife } from './backend-life.js';
 import { currentScope, runInScope, type Scope } from './context.js';
-import { LockConfigurationError, LockError, LockLostError, LockUnavailableError } from './errors.js';
+import { LockConfigurationError, LockError, LockUnavailableError } from './errors.js';
 import { LockEvents, type LockEvent, type LockMessage } from './events.js';
-import { unpackHandle, type HandlePart } from './handle.js';
+import { unpackHandle } from './handle.js';
 import { Health, type HealthOptions, type LockHealth } from './health.js';
 import { answersOf } from './keeper.js';
-import { canonicalKey, canonicalKeys, type NamedKey } from './key.js';
+import { canonicalKey, canonicalKeys, type Keys, type NamedKey } from './key.js';
 import { HeldLease, lossOf, type Lease } from './lease.js';
 import { NodeWatch } from './node-watch.js';
 import { termsOf, type GuardOptions, type LockOptions, type Terms } from './options.js';
@@ -17,9 +19,6 @@ import { outcomeOf } from './outcome.js';
 import { errorOf, type Refusal } from './refusal.js';
 import { settingsOf, type LockSettings, type ResolvedSettings } from './settings.js';
 import type { LockTracer } from './tracer.js';
-
-/** One key or several; of several, all are acquired or none. */
-export type Keys = string | readonly string[];
 
 /** What a health check leaves behind, should its release be lost, is gone after that. */
 const PROBE_TTL_MS = 10_000;
@@ -38,10 +37,8 @@ export class Locks {
   private readonly usualTerms: Terms;
   private readonly healthChecks: Health;
   private readonly nodes: NodeWatch;
-  private starting: Promise<void> | undefined;
-  private stopping: Promise<void> | undefined;
+  private readonly life: BackendLife;
   private tracer: LockTracer | undefined;
-  private running = false;
 
   /** @throws LockConfigurationError when a setting is wrong */
   constructor(
@@ -58,10 +55,11 @@ export class Locks {
     this.healthChecks = new Health({
       clock: this.settings.clock,
       backend,
-      obstacle: () => this.obstacle(),
+      obstacle: () => this.life.obstacle,
       tryLock: () => this.tryLock(),
       seen: (found) => this.nodes.see(found),
     });
+    this.life = this.lifeOf(backend);
   }
 
   /** How many locks this process holds, how many of its callers wait, how many clean-ups are owed. */
@@ -197,18 +195,12 @@ export class Locks {
   async adopt(handle: string, options: Pick<LockOptions, 'renew'> = {}): Promise<Lease> {
     const terms = this.terms(options);
     const parts = unpackHandle(handle);
-    for (const { grant, name } of parts) {
-      if (grant.claim.key !== canonicalKey(this.settings.prefix, name)) {
-        throw new LockConfigurationError(
-          `The handle of "${name}" is from a service with another prefix; adopt it where the prefix is the same.`,
-        );
-      }
-    }
+    assertSamePrefix(parts, this.settings.prefix);
     await this.start();
     const sentAtMs = this.settings.clock.now();
     const grants = parts.map(({ grant }) => grant);
     const answers = answersOf(await this.ask(`adopt "${parts[0].name}"`, () => this.backend.renew(grants)));
-    parts.forEach((part, index) => refuseUnlessRenewed(part, answers[index]));
+    assertRenewed(parts, answers);
     const lease = this.acquirer.adopt(parts, sentAtMs, terms);
     if (lease) return lease;
     const { name } = parts[0];
@@ -227,8 +219,7 @@ export class Locks {
 
   /** Connects to the lock server, once; all verbs wait for it. */
   start(): Promise<void> {
-    if (this.stopping) return Promise.reject(new LockUnavailableError('The lock service is shut down.'));
-    return (this.starting ??= this.startBackend());
+    return this.life.start();
   }
 
   /**
@@ -236,7 +227,7 @@ export class Locks {
    * held is lost to its holder, who is told by its signal. Bounded by the setting `shutdownTimeout`.
    */
   stop(): Promise<void> {
-    return (this.stopping ??= this.shutDown());
+    return this.life.stop();
   }
 
   /** @throws LockConfigurationError that says which option is wrong, and how */
@@ -343,47 +334,25 @@ export class Locks {
     return refusal({ kind: 'unavailable', certainty: 'denied', error });
   }
 
-  private async startBackend(): Promise<void> {
-    const { clock, identity, startTimeoutMs } = this.settings;
-    const context: BackendContext = {
-      clock,
-      identity,
-      doubt: (owner) => this.acquirer.doubt((claim) => owner === undefined || claim.owner === owner),
-      report: (error) => {
-        this.events.alert({ type: 'backend-error', error });
-        this.nodes.suspect();
+  private lifeOf(backend: LockBackend): BackendLife {
+    const { clock, identity } = this.settings;
+    return new BackendLife(backend, this.settings, {
+      context: {
+        clock,
+        identity,
+        doubt: (owner) => this.acquirer.doubt((claim) => owner === undefined || claim.owner === owner),
+        report: (error) => {
+          this.events.alert({ type: 'backend-error', error });
+          this.nodes.suspect();
+        },
       },
-    };
-    let awaited = true;
-    const start = async (): Promise<void> => {
-      await this.backend.start(context);
-      // one that comes up when nobody waits for it any more would stay open for ever
-      if (awaited && !this.stopping) this.running = true;
-      else await this.backend.stop();
-    };
-    const outcome = await outcomeOf(clock, startTimeoutMs, start);
-    if (outcome.ok) return this.acquirer.open();
-    awaited = false;
-    this.starting = undefined;
-    if (outcome.error instanceof LockError) throw outcome.error;
-    const { name } = this.backend.traits;
-    throw new LockUnavailableError(`The lock backend "${name}" did not start: ${outcome.error.message}`, {
-      cause: outcome.error,
+      opened: () => this.acquirer.open(),
+      close: () => {
+        this.nodes.stop();
+        return this.acquirer.close();
+      },
+      closed: () => this.events.complete(),
     });
-  }
-
-  private async shutDown(): Promise<void> {
-    this.nodes.stop();
-    await this.acquirer.close();
-    // a backend that others share is stopped by those alone who have started it
-    if (this.running)
-      await outcomeOf(this.settings.clock, this.settings.callTimeoutMs, () => this.backend.stop());
-    this.events.complete();
-  }
-
-  private obstacle(): string | undefined {
-    if (this.stopping) return 'The lock service is shut down.';
-    return this.running ? undefined : 'The lock service has not started.';
   }
 
   /** By a key of our own. One that a probe before it left behind is proof enough that the server grants locks. */
@@ -415,37 +384,10 @@ function leaseOf(result: HeldLease | Refusal): HeldLease {
   throw errorOf(result);
 }
 
-/** Undefined when the signal aborts first. */
-function unlessAborted<T>(signal: AbortSignal | undefined, promise: Promise<T>): Promise<T | undefined> {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => resolve(undefined);
-    onceAborted(signal, onAbort);
-    promise.then(resolve, reject).finally(() => forgetAbort(signal, onAbort));
-  });
-}
-
 function refuseMode(backend: LockBackend, { mode }: Terms): void {
   const { modes, name } = backend.traits;
   if (modes.includes(mode)) return;
   throw new LockConfigurationError(
     `The backend "${name}" has no ${mode} locks, only ${modes.join(', ')}; use one of these, or another backend.`,
   );
-}
-
-function refuseUnlessRenewed({ name, grant }: HandlePart, answer: RenewOutcome | undefined): void {
-  if (answer === 'renewed') return;
-  if (answer !== 'gone') {
-    throw new LockUnavailableError(
-      `Could not adopt "${name}": the lock server did not confirm it; try again.`,
-      {
-        key: name,
-      },
-    );
-  }
-  throw new LockLostError(`The lock "${name}" of this handle is not its owner's any more; acquire it anew.`, {
-    key: name,
-    reason: 'gone',
-    fence: grant.fence,
-  });
 }

@@ -7,13 +7,15 @@ import type { LockBackend } from '../../lib/backends/lock-backend.js';
 import { SystemClock, type Clock } from '../../lib/core/clock.js';
 import { LockLostError, LockTimeoutError } from '../../lib/core/errors.js';
 import type { Lease } from '../../lib/core/lease.js';
-import { Locks, type Keys } from '../../lib/core/locks.js';
+import type { Keys } from '../../lib/core/key.js';
+import { Locks } from '../../lib/core/locks.js';
 import type { LockOptions } from '../../lib/core/options.js';
 import type { LockSettings } from '../../lib/core/settings.js';
 import { faulty, type FaultyBackend, type Fault } from '../../lib/testing/faulty-backend.js';
 import { CompiledLibrary } from '../support/compiled-library.js';
 import { HOSTILE_KEYS } from '../support/hostile-keys.js';
-import { Judge, type Share } from '../support/judge.js';
+import type { Share } from '../faults/judges/share.js';
+import { LeaseWitness } from '../support/lease-witness.js';
 import type { Turn } from '../support/lock-child.js';
 
 /** Why a line cannot be asked of a backend: said, so that it is never left out in silence. */
@@ -54,7 +56,7 @@ interface Service {
 class Stage {
   private static stages = 0;
   readonly clock = new SystemClock();
-  readonly judge = new Judge(this.clock);
+  readonly witness = new LeaseWitness();
   readonly prefix = `suite-${process.pid}-${++Stage.stages}-${Date.now().toString(36)}`;
   private readonly services: Service[] = [];
   private readonly children: ChildProcess[] = [];
@@ -79,7 +81,7 @@ class Stage {
     return locks;
   }
 
-  /** Holds the keys under the eyes of the judge. */
+  /** Holds the keys under the eyes of the witness. */
   async using(
     locks: Locks,
     keys: Keys,
@@ -90,9 +92,9 @@ class Stage {
     const { mode = 'exclusive', permits, take = 1 } = options;
     const share: Share =
       permits === undefined ? { mode, take: 1, of: 1 } : { mode: 'permits', take, of: permits };
-    this.judge.hold(lease, share);
+    this.witness.hold(lease, share);
     await body(lease);
-    this.judge.end(lease);
+    this.witness.end(lease);
     await lease.release();
   }
 
@@ -116,7 +118,7 @@ class Stage {
       await locks.stop();
       expect(locks.gauges).toEqual({ held: 0, waiting: 0, owed: 0 });
     }
-    expect(this.judge.violations).toEqual([]);
+    expect(this.witness.violations).toEqual([]);
     const inspector = new Locks(await this.options.create(), { prefix: this.prefix });
     const left: string[] = [];
     for await (const { key } of inspector.list()) left.push(key);
@@ -460,13 +462,13 @@ function waiting(scene: Scene, options: LocksSuiteOptions): void {
       const dead = await stage.service();
       const { locks } = await stage.service();
       const lease = await dead.locks.acquire('k');
-      stage.judge.hold(lease);
+      stage.witness.hold(lease);
       dead.backend.plan = hungBy();
       const { tookMs, value } = await timed(() => locks.acquire('k', { wait: '10s' }));
-      if (value) stage.judge.hold(value);
+      if (value) stage.witness.hold(value);
       expect(tookMs).toBeGreaterThan(TTL_MS - 200);
       expect(tookMs).toBeLessThan(TTL_MS + 1_000 + SLACK_MS);
-      if (value) stage.judge.end(value);
+      if (value) stage.witness.end(value);
       expect(await value?.release()).toBe(true);
     },
   );
@@ -532,7 +534,7 @@ function loss(scene: Scene): void {
       const other = await stage.service();
       const startMs = performance.now();
       const lease = await locks.acquire('k');
-      stage.judge.hold(lease);
+      stage.witness.hold(lease);
       const { signal } = lease;
       backend.plan = hungBy();
       const next = other.locks.acquire('k', { wait: '10s' });
@@ -541,8 +543,8 @@ function loss(scene: Scene): void {
       expect(signal.reason).toMatchObject({ reason: 'silent' });
       expect(() => lease.assertHeld()).toThrow(LockLostError);
       const won = await next;
-      stage.judge.hold(won);
-      stage.judge.end(won);
+      stage.witness.hold(won);
+      stage.witness.end(won);
       await won.release();
     },
   );

@@ -9,7 +9,8 @@ import {
 import { LockError } from '../../lib/core/errors.js';
 import type { Lease } from '../../lib/core/lease.js';
 import { FAULTS, type Fault, type FaultPlan } from '../../lib/testing/faulty-backend.js';
-import { EXCLUSIVE, Judge, type Share } from '../support/judge.js';
+import { EXCLUSIVE, type Share } from '../faults/judges/share.js';
+import { LeaseWitness } from '../support/lease-witness.js';
 import { changed, PATIENCE_MS, Rig, type Replica } from '../support/rig.js';
 
 const CALL_TIMEOUT_MS = 400;
@@ -23,7 +24,7 @@ const ABORTED = new Error('aborted by the test');
 /** A stage for one scenario, of which one call fails. */
 class Stage {
   readonly rig = new Rig();
-  readonly judge = new Judge(this.rig.clock);
+  readonly witness = new LeaseWitness();
   readonly problems: string[] = [];
   /** The one whose calls fail. */
   readonly us: Replica;
@@ -65,13 +66,13 @@ class Stage {
     // a start that fails says so by its own limit
     const limitMs = Math.max(wait || CALL_TIMEOUT_MS, START_TIMEOUT_MS);
     const lease = await this.timely(`acquire ${String(keys)}`, limitMs, locks.acquire(keys, options));
-    if (lease) this.judge.hold(lease, share);
+    if (lease) this.witness.hold(lease, share);
     return lease;
   }
 
   async release(lease: Lease | undefined): Promise<boolean | undefined> {
     if (!lease) return undefined;
-    this.judge.end(lease);
+    this.witness.end(lease);
     return this.timely('release', RELEASE_MS, lease.release());
   }
 
@@ -140,18 +141,18 @@ const SCENARIOS: Record<string, Scenario> = {
     const { us } = stage;
     const limitMs = 1_000 + RELEASE_MS + 60;
     const nested = us.locks.using('k', { wait: 1_000 }, async (outer) => {
-      stage.judge.hold(outer);
+      stage.witness.hold(outer);
       await stage.sleep(10);
       await stage.timely(
         'inner',
         10,
         us.locks.using('k', { wait: 0 }, async (inner) => {
-          stage.judge.hold(inner);
+          stage.witness.hold(inner);
           await stage.sleep(10);
-          stage.judge.end(inner);
+          stage.witness.end(inner);
         }),
       );
-      stage.judge.end(outer);
+      stage.witness.end(outer);
     });
     await stage.timely('using', limitMs, nested);
   },
@@ -193,7 +194,7 @@ const SCENARIOS: Record<string, Scenario> = {
     const { us, them } = stage;
     const lease = await stage.acquire(us, 'k');
     // whoever takes a lock away answers for the holder, who hears of it a little later
-    if (lease) stage.judge.end(lease);
+    if (lease) stage.witness.end(lease);
     await stage.timely('forceRelease', CALL_TIMEOUT_MS + START_TIMEOUT_MS, us.locks.forceRelease('k'));
     await stage.sleep(50);
     const next = await stage.acquire(them, 'k', { wait: 4_000 });
@@ -229,7 +230,7 @@ const SCENARIOS: Record<string, Scenario> = {
     if (!given) return;
     const adopted = us.locks.adopt(given.handle());
     const lease = await stage.timely('adopt', CALL_TIMEOUT_MS + START_TIMEOUT_MS, adopted);
-    if (lease) stage.judge.hold(lease);
+    if (lease) stage.witness.hold(lease);
     await stage.sleep(3_000);
     await stage.release(lease);
     await stage.release(given);
@@ -302,8 +303,8 @@ describe('the n-th call fails', () => {
   for (const [name, scenario] of Object.entries(SCENARIOS)) {
     it(`[9, 24, 26, 56] ${name}: for every n, in every way, nothing leaks, hangs or is held twice`, async () => {
       const undisturbed = await play(scenario, []);
-      expect([...undisturbed.judge.violations, ...undisturbed.problems]).toEqual([]);
-      expect(undisturbed.judge.judged).toBeGreaterThan(0);
+      expect([...undisturbed.witness.violations, ...undisturbed.problems]).toEqual([]);
+      expect(undisturbed.witness.seen).toBeGreaterThan(0);
       const calls = undisturbed.us.backend.calls.length;
       const found: Record<string, string[]> = {};
       for (let n = 1; n <= calls; n++) {
@@ -331,25 +332,25 @@ describe('the n-th call fails', () => {
       }
 
       async function look(what: string, stage: Stage): Promise<void> {
-        const problems = [...stage.judge.violations, ...stage.problems];
+        const problems = [...stage.witness.violations, ...stage.problems];
         if (problems.length > 0) found[what] = problems;
         await stage.rig.close();
       }
     });
   }
 
-  it('the judge of these would notice two holders, and a fence that falls', async () => {
+  it('the witness of these would notice two holders, and a fence that falls', async () => {
     const rig = new Rig();
-    const judge = new Judge(rig.clock);
+    const witness = new LeaseWitness();
     const one = await rig.replica({ prefix: 'one' }).locks.acquire('k');
     const two = await rig.replica({ prefix: 'two' }).locks.acquire('k');
-    judge.hold(one);
-    judge.hold(two);
-    expect(judge.violations).toEqual([expect.stringContaining('together with')]);
-    judge.end(two);
-    judge.end(one);
-    judge.hold(one);
-    expect(judge.violations.slice(1)).toEqual(['k: fence 1 after 2']);
+    witness.hold(one);
+    witness.hold(two);
+    expect(witness.violations).toEqual([expect.stringContaining('together with')]);
+    witness.end(two);
+    witness.end(one);
+    witness.hold(one);
+    expect(witness.violations.slice(1)).toEqual(['k: fence 1 after 2']);
     await one.release();
     await two.release();
   });

@@ -98,6 +98,27 @@ describe('a wire', () => {
     });
   });
 
+  it('holds messages back that come over a connection of their own, and nothing else', async () => {
+    const asking = new Redis({ port: wire.port, protocol: 2 });
+    const listening = new Redis({ port: wire.port, protocol: 2 });
+    try {
+      const heard: string[] = [];
+      listening.on('message', (_channel, message) => void heard.push(message));
+      await listening.subscribe('news');
+      wire.holdMessages();
+      await asking.publish('news', 'late');
+      await until(() => wire.messagesHeld > 0, 'the message');
+      expect(await asking.echo('at once')).toBe('at once');
+      expect(heard).toEqual([]);
+      wire.letMessagesGo();
+      await until(() => heard.length > 0, 'the late message');
+      expect(wire.messagesHeld).toBe(0);
+    } finally {
+      asking.disconnect();
+      listening.disconnect();
+    }
+  });
+
   it('cuts, refuses and accepts', async () => {
     const client = new Redis({ port: wire.port, retryStrategy: () => 10, maxRetriesPerRequest: null });
     const troubles: string[] = [];

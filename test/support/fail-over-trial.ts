@@ -5,7 +5,8 @@ import { SystemClock } from '../../lib/core/clock.js';
 import { LockLostError } from '../../lib/core/errors.js';
 import type { Lease } from '../../lib/core/lease.js';
 import { LockService } from '../../lib/lock.service.js';
-import { Beliefs, type Belief } from './beliefs.js';
+import { fallenFences, overlapsOf, type Belief } from '../faults/judges/belief.js';
+import { EXCLUSIVE } from '../faults/judges/share.js';
 import { Ledger } from './ledger.js';
 import { LoopWatch } from './loop-watch.js';
 import { until } from './until.js';
@@ -62,7 +63,7 @@ interface Loss {
 
 interface Holding {
   readonly lease: Lease;
-  readonly belief: Belief;
+  readonly belief: Belief & { untilMs: number };
 }
 
 const HOLDERS = 50;
@@ -86,7 +87,7 @@ const EXCUSED_MS = 100;
 export class FailOverTrial {
   private readonly clock = new SystemClock();
   private readonly ledger = new Ledger(this.clock);
-  private readonly beliefs = new Beliefs();
+  private readonly beliefs: Belief[] = [];
   private readonly violations: string[] = [];
   private readonly losses: Loss[] = [];
   private readonly holdings: Holding[] = [];
@@ -186,7 +187,10 @@ export class FailOverTrial {
   }
 
   private believe(lease: Lease): Holding {
-    const belief = this.beliefs.begin(lease.key, lease.fence, this.clock.now());
+    const { key, fence } = lease;
+    const who = `acquisition ${this.beliefs.length}`;
+    const belief = { key, who, fence, share: EXCLUSIVE, fromMs: this.clock.now(), untilMs: Infinity };
+    this.beliefs.push(belief);
     const told = (): void => {
       const nowMs = this.clock.now();
       const endMs = this.ledger.endMs(`${PREFIX}:${lease.key}`, lease.fence);
@@ -278,9 +282,9 @@ export class FailOverTrial {
         violations.push(`a loss (${why}) was told ${toldMs - endMs} ms after the end of the ttl`);
     }
     if (Number.isNaN(this.recoveredAtMs)) violations.push(`no acquisition works to the end: ${this.trouble}`);
-    violations.push(...beliefs.fallenFences());
-    assert(beliefs.size > HOLDERS, 'there is something to judge');
-    const overlaps = beliefs.overlaps();
+    violations.push(...fallenFences(beliefs));
+    assert(beliefs.length > HOLDERS, 'there is something to judge');
+    const overlaps = overlapsOf(beliefs);
     const reasons = [...new Set(['gone', 'silent', ...losses.map(({ why }) => why)])];
     return {
       recoveredMs: Math.max(0, this.recoveredAtMs - this.struckAtMs),
@@ -290,7 +294,7 @@ export class FailOverTrial {
       refused: this.refused,
       late,
       doubles: overlaps.length,
-      longestDoubleMs: overlaps[0]?.ms ?? 0,
+      longestDoubleMs: (overlaps[0]?.us ?? 0) / 1_000,
       stallMs: this.loop.worstMs(),
       violations,
     };

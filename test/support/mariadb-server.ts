@@ -34,7 +34,7 @@ export class MariadbServer implements AsyncDisposable {
       '--auth-root-authentication-method=normal',
       '--skip-test-db',
       `--datadir=${join(folder, 'data')}`,
-      // others may have temporary tables of the same name in the usual place
+      // a server that starts removes what it takes for left-overs, also of others
       `--tmpdir=${folder}`,
     ];
     await run(...asUser(USER, programs().install, install), { cwd: folder });

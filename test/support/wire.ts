@@ -48,6 +48,7 @@ export class Wire implements AsyncDisposable {
   readonly traps = new Set<Trap>();
   private readonly lines = new Set<Line>();
   private silence: 'none' | 'replies' | 'all' = 'none';
+  private isLate = false;
 
   private constructor(
     private server: Server,
@@ -82,6 +83,30 @@ export class Wire implements AsyncDisposable {
   silent(what: 'all' | 'replies' = 'all'): void {
     this.silence = what;
     for (const line of this.lines) this.hush(line);
+  }
+
+  /** Messages are held back, and nothing else is: where they come over connections of their own, as with RESP2. */
+  holdMessages(): void {
+    this.isLate = true;
+    for (const line of this.lines) line.delayMessages();
+  }
+
+  /** They arrive now. */
+  letMessagesGo(): void {
+    this.isLate = false;
+    for (const line of this.lines) line.replies.open();
+  }
+
+  /** How many pieces with messages are held back. */
+  get messagesHeld(): number {
+    let sum = 0;
+    if (this.isLate) for (const line of this.lines) if (line.isForMessages) sum += line.replies.waiting;
+    return sum;
+  }
+
+  /** @internal */
+  get delaysMessages(): boolean {
+    return this.isLate;
   }
 
   /** What was held back arrives now, as after a cable was plugged in again. */
@@ -191,6 +216,15 @@ export abstract class Line {
     this.server.destroy();
   }
 
+  /** Carries nothing but messages. */
+  get isForMessages(): boolean {
+    return false;
+  }
+
+  delayMessages(): void {
+    if (this.isForMessages && this.wire.delaysMessages) this.replies.shut();
+  }
+
   protected abstract onRequest(chunk: Buffer): void;
   protected abstract onReply(chunk: Buffer): void;
 
@@ -212,6 +246,10 @@ class RespLine extends Line {
   /** False where messages cannot be told from replies. */
   private follows = true;
 
+  override get isForMessages(): boolean {
+    return !this.follows;
+  }
+
   protected onRequest(chunk: Buffer): void {
     if (this.follows) for (const frame of this.asked.push(chunk)) this.expect(wordsOf(frame));
     this.requests.send(chunk);
@@ -228,6 +266,7 @@ class RespLine extends Line {
       }
       // it is answered by messages, which RESP3 marks as such
       if (!this.speaksResp3) this.follows = false;
+      this.delayMessages();
       return;
     }
     this.fates.push(this.trapFor(words));
@@ -269,6 +308,10 @@ class Way {
       this.queue.push({ piece, dueMs: performance.now() + latencyMs + roll() * jitterMs });
     }
     this.flush();
+  }
+
+  get waiting(): number {
+    return this.queue.length;
   }
 
   shut(): void {

@@ -24,22 +24,47 @@ export interface Overlap {
 
 /** The longest stretch in which beliefs contradict each other; undefined when none ever do. */
 export function worstOverlap(beliefs: readonly Belief[]): Overlap | undefined {
+  return overlapsOf(beliefs)[0];
+}
+
+/** All stretches in which beliefs contradict each other, the longest first. */
+export function overlapsOf(beliefs: readonly Belief[]): Overlap[] {
+  const found: Overlap[] = [];
+  for (const ofOneKey of inOrder(beliefs.filter(({ fromMs, untilMs }) => fromMs < untilMs)))
+    found.push(...overlaps(ofOneKey));
+  return found.sort((one, other) => other.us - one.us);
+}
+
+/** Where somebody came later and had no higher fence, in sentences. */
+export function fallenFences(beliefs: readonly Belief[]): string[] {
+  const found: string[] = [];
+  for (const ofOneKey of inOrder(beliefs)) {
+    let newest: Belief | undefined;
+    for (const belief of ofOneKey) {
+      const { key, fence, who, share, fromMs } = belief;
+      // those who hold it together may hear of it in any order
+      const together = newest?.share.mode === share.mode && share.mode !== 'exclusive';
+      const isAnother = newest?.who !== who && fromMs >= (newest?.untilMs ?? Infinity);
+      if (newest && !together && (fence < newest.fence || (fence === newest.fence && isAnother)))
+        found.push(`${key}: fence ${fence} after ${newest.fence}`);
+      if (!newest || fence > newest.fence) newest = belief;
+    }
+  }
+  return found;
+}
+
+/** By key, in the order in which they began. */
+function inOrder(beliefs: readonly Belief[]): Belief[][] {
   const keys = new Map<string, Belief[]>();
   for (const belief of beliefs) {
-    if (belief.untilMs <= belief.fromMs) continue;
     const others = keys.get(belief.key);
     if (others) others.push(belief);
     else keys.set(belief.key, [belief]);
   }
-  let worst: Overlap | undefined;
-  for (const ofOneKey of keys.values()) {
-    for (const overlap of overlaps(ofOneKey)) if (!worst || overlap.us > worst.us) worst = overlap;
-  }
-  return worst;
+  return [...keys.values()].map((ofOneKey) => ofOneKey.sort((one, other) => one.fromMs - other.fromMs));
 }
 
-function* overlaps(beliefs: Belief[]): Generator<Overlap> {
-  beliefs.sort((one, other) => one.fromMs - other.fromMs);
+function* overlaps(beliefs: readonly Belief[]): Generator<Overlap> {
   let present: Belief[] = [];
   for (const belief of beliefs) {
     present = present.filter(({ untilMs }) => untilMs > belief.fromMs);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { Random } from '../simulator/random.js';
-import { worstOverlap, type Belief } from './belief.js';
+import { fallenFences, overlapsOf, worstOverlap, type Belief } from './belief.js';
 import { fencedHolds, fencedViolation } from './fenced-holds.js';
 import { expiryOf, type Operation, type Result, type Verb } from './history.js';
 import { LeakJudge } from './leaks.js';
@@ -189,6 +189,22 @@ describe('the judge of beliefs', () => {
     const shared = [belief('a', 0, 9), belief('b', 1, 9, EXCLUSIVE, 'a')];
     expect(worstOverlap(shared)).toBeUndefined();
     expect(worstOverlap([...shared, belief('c', 5, 9)])).toMatchObject({ us: 4_000 });
+  });
+
+  it('tells all overlaps, the longest first', () => {
+    const beliefs = [belief('a', 0, 10), belief('b', 9, 13), belief('c', 11, 20)];
+    expect(overlapsOf(beliefs).map(({ us }) => us)).toEqual([2_000, 1_000]);
+  });
+
+  it('wants a higher fence of whoever comes later, but not of those who hold it together', () => {
+    const fell = ['k: fence 97 after 98'];
+    expect(fallenFences([belief('a', 0, 1), belief('b', 2, 3)])).toEqual([]);
+    expect(fallenFences([belief('b', 0, 1), belief('a', 2, 3)])).toEqual(fell);
+    expect(fallenFences([belief('a', 2, 3), belief('b', 0, 1)])).toEqual(fell);
+    expect(fallenFences([belief('b', 0, 3, SHARED), belief('a', 2, 3, SHARED)])).toEqual([]);
+    const again = (fromMs: number): Belief => belief('b', fromMs, 9, EXCLUSIVE, 'a');
+    expect(fallenFences([belief('a', 0, 5), again(4)])).toEqual([]);
+    expect(fallenFences([belief('a', 0, 5), again(5)])).toEqual(['k: fence 97 after 97']);
   });
 });
 

@@ -6,7 +6,7 @@
  */
 import 'reflect-metadata';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RESULT, type ActorPlan, type Contestant, type HeldLock } from './contestant.js';
+import { leaderKeyOf, RESULT, type ActorPlan, type Contestant, type HeldLock } from './contestant.js';
 import { readLines, writeLine } from './json-lines.js';
 import { nowMs } from './monotonic.js';
 import { plant } from './mutants.js';
@@ -23,6 +23,8 @@ export type Command =
       readonly service?: string;
       /** Once it is granted: write, and release. */
       readonly turn?: boolean;
+      /** It is the leadership of a group that is wanted. */
+      readonly leads?: boolean;
     }
   | { readonly do: 'abort' | 'check' | 'read' | 'commit' | 'write' | 'release'; readonly id: string }
   /** Occupies the event loop, and looks whether the lock is still held before anything else can happen. */
@@ -128,7 +130,14 @@ async function open(): Promise<Contestant> {
     plan,
     (text) => tell({ log: 'warning', text: String(text) }),
     ({ key, fence, sentAtMs, heardAtMs, ttlMs }) =>
-      tell({ log: 'proof', key, fence: String(fence), sentMs: sentAtMs, heardMs: heardAtMs, ttlMs }),
+      tell({
+        log: 'proof',
+        key: key.replace(leaderKeyOf(''), ''),
+        fence: String(fence),
+        sentMs: sentAtMs,
+        heardMs: heardAtMs,
+        ttlMs,
+      }),
   );
 }
 
@@ -139,7 +148,10 @@ async function acquire(command: Extract<Command, { do: 'acquire' }>): Promise<bo
   const invMs = nowMs();
   tell({ log: 'calling', id, key, atMs: invMs });
   try {
-    const lock = await contestant.acquire({ key, ttlMs, waitMs, signal: controller.signal, service });
+    const { signal } = controller;
+    const lock = await (command.leads && contestant.lead
+      ? contestant.lead({ key, signal })
+      : contestant.acquire({ key, ttlMs, waitMs, signal, service }));
     const fence = lock.fence === undefined ? undefined : String(lock.fence);
     tell({ log: 'granted', id, key, fence, invMs, retMs: nowMs(), ttlMs, waitMs });
     locks.set(id, { key, lock, value: NaN });

@@ -19,6 +19,7 @@ export interface Asking {
   readonly waitMs: number;
   readonly service?: string;
   readonly turn?: boolean;
+  readonly leads?: boolean;
 }
 
 /** An acquisition, and the lock that comes of it. */

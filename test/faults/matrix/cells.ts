@@ -1,5 +1,7 @@
+import { leaderGone } from './cells/leader-faults.js';
 import {
   connectionCut,
+  grantLate,
   herdAndStorm,
   holderCutOff,
   notificationsDead,
@@ -44,6 +46,8 @@ const PLAYS: Readonly<Record<number, Play>> = {
   23: poolerBetween,
   24: closed,
   25: herdAndStorm,
+  27: grantLate,
+  28: leaderGone,
 };
 
 /** One fault on one backend. */

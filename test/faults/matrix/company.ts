@@ -15,7 +15,7 @@ export class Company {
     private readonly world: World,
     private readonly name: string,
     private readonly resourcePort: number,
-    private readonly library = 'interlock',
+    readonly library = 'interlock',
     private readonly mutant?: string,
   ) {}
 

@@ -18,9 +18,16 @@ export interface Wish {
   readonly service?: string | undefined;
 }
 
+/** Where the leadership of a group is kept. */
+export function leaderKeyOf(group: string): string {
+  return `leader:${group}`;
+}
+
 /** A lock library in an application, as an actor uses it. */
 export interface Contestant {
   acquire(wish: Wish): Promise<HeldLock>;
+  /** Stands for election in the group of that name, with the settings that nobody made, until it leads. */
+  lead?(wish: Pick<Wish, 'key' | 'signal'>): Promise<HeldLock>;
   /** Runs the body under the lock, and gives back what it gave. */
   guard?<T>(wish: Omit<Wish, 'signal'>, body: () => Promise<T>): Promise<T>;
   /** Undefined where that cannot be asked. */

@@ -34,7 +34,7 @@ function fault(number: number, title: string, on: string, holds: string): Fault 
 /** The faults that a lock has to survive. Where X is named, I6 is in it. */
 export const FAULTS: readonly Fault[] = [
   fault(1, 'holder killed', ALL_BUT_M, 'I1 I2 I4 I5 I6'),
-  fault(2, 'holder frozen past its ttl, then writes', ALL, 'I1 I3 I4 I6'),
+  fault(2, 'holder frozen past its ttl, then writes', ALL, 'I1 I3 I4 I6 I8'),
   fault(3, 'event loop blocked past the ttl', ALL, 'I1 I3 I6 I7'),
   fault(4, 'waiter killed, or aborting at the instant of the grant', ALL, 'I4 I5 I6 I8'),
   fault(5, 'holder cut off, silently', ALL_BUT_M, 'I1 I2 I3 I6'),
@@ -58,6 +58,8 @@ export const FAULTS: readonly Fault[] = [
   fault(23, 'a transaction pooler in the way', 'P', 'I1 I2 I4 I6 I8'),
   fault(24, 'close() with 100 holders and 100 waiters', ALL, 'I5 I6 I7'),
   fault(25, 'herd of 200 waiters in 4 processes, reconnect storm of 500 leases', ALL_BUT_M, 'I4 I6'),
+  fault(27, 'a grant that arrives after its lease has ended', ALL_BUT_M, 'I1 I2 I3 I6 I7 I8'),
+  fault(28, 'leader resigned, then killed or cut off, at the usual ttl', ALL_BUT_M, 'I1 I2 I3 I6 I7'),
 ];
 
 /** 26, the soak, is no cell: it is the nightly run of all of these. */

@@ -1,9 +1,11 @@
 import { type INestApplicationContext, type LoggerService, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import {
+  LeaderService,
   LockLostError,
   LockModule,
   lockServiceToken,
+  type Leadership,
   type Lease,
   type LockService,
 } from '../../../lib/index.js';
@@ -68,6 +70,11 @@ export class Interlock implements Contestant {
     return new HeldLease(await locks.acquire(key, { ttl: ttlMs, wait: waitMs, signal }));
   }
 
+  async lead({ key, signal }: Pick<Wish, 'key' | 'signal'>): Promise<HeldLock> {
+    const leaders = this.app.get(LeaderService);
+    return new HeldTerm(leaders, await leaders.waitForLeadership({ group: key, signal }));
+  }
+
   async guard<T>({ key, ttlMs, waitMs }: Omit<Wish, 'signal'>, body: () => Promise<T>): Promise<T> {
     const [locks] = this.services;
     if (!locks) throw new Error('There is no service.');
@@ -111,16 +118,43 @@ class HeldLease implements HeldLock {
   }
 
   onLost(told: (reason: string) => void): void {
-    const { signal } = this.lease;
-    const tell = (): void => {
-      const reason: unknown = signal.reason;
-      told(reason instanceof LockLostError ? reason.reason : String(reason));
-    };
-    if (signal.aborted) tell();
-    else signal.addEventListener('abort', tell, { once: true });
+    onAbort(this.lease.signal, told);
   }
 
   release(): Promise<boolean> {
     return this.lease.release();
   }
+}
+
+class HeldTerm implements HeldLock {
+  constructor(
+    private readonly leaders: LeaderService,
+    private readonly leadership: Leadership,
+  ) {}
+
+  get fence(): bigint {
+    return this.leadership.term;
+  }
+
+  isHeld(): boolean {
+    const { group, term } = this.leadership;
+    return this.leaders.term(group) === term;
+  }
+
+  onLost(told: (reason: string) => void): void {
+    onAbort(this.leadership.signal, told);
+  }
+
+  release(): Promise<boolean> {
+    return this.leaders.resign(this.leadership.group);
+  }
+}
+
+function onAbort(signal: AbortSignal, told: (reason: string) => void): void {
+  const tell = (): void => {
+    const reason: unknown = signal.reason;
+    told(reason instanceof LockLostError ? reason.reason : String(reason));
+  };
+  if (signal.aborted) tell();
+  else signal.addEventListener('abort', tell, { once: true });
 }

@@ -29,7 +29,7 @@ const { play } = await import('./runner.js');
 const { ROOT } = await import('./resource.js');
 
 /** Of libraries that know neither Sentinels nor clusters alike, whose keys have other names, and that cannot be inspected. */
-const INCUMBENT_CELLS = '1R,2R,3R,5R,6R,10R';
+const INCUMBENT_CELLS = '1R,2R,3R,5R,6R,10R,21R,27R';
 
 const runs = Number(values.runs);
 const seed = Number(values.seed);
@@ -59,7 +59,7 @@ async function playOurs(): Promise<number> {
 async function playIncumbents(): Promise<number> {
   const { INCUMBENTS } = await import('../../../bench/incumbents.js');
   const lines = [
-    '| library | cell | fault | runs | violations | the first of them |',
+    '| library | cell | fault | runs | broken, how many times | the first of them |',
     '| --- | --- | --- | --- | --- | --- |',
   ];
   for (const library of INCUMBENTS) {

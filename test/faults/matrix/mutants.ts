@@ -138,6 +138,17 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a lock taken over by a message without a look at its lease',
+    cells: ['27R'],
+    patches: [
+      {
+        file: 'backends/waiting-place.ts',
+        find: 'if (!handedOver || handedOver.aliveUntil !== stood?.aliveUntil) return undefined;',
+        replace: 'if (!handedOver || !stood) return undefined;',
+      },
+    ],
+  },
+  {
     name: 'a loss that is not told',
     cells: ['5R'],
     patches: [{ file: 'core/hold.ts', find: "this.state = 'lost';", replace: 'if (reason) return true;' }],

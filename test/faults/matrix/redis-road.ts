@@ -44,6 +44,18 @@ export class RedisRoad implements Road {
     for (const wire of this.wires) wire.deaf = true;
   }
 
+  holdReplies(): void {
+    for (const wire of this.wires) wire.silent('replies');
+  }
+
+  holdMessages(): void {
+    for (const wire of this.wires) wire.holdMessages();
+  }
+
+  get messagesHeld(): number {
+    return this.wires.reduce((sum, wire) => sum + wire.messagesHeld, 0);
+  }
+
   slow(by: { latencyMs: number; jitterMs: number; sliceBytes: number }): void {
     for (const wire of this.wires) Object.assign(wire, by);
   }
@@ -58,6 +70,7 @@ export class RedisRoad implements Road {
     for (const wire of this.wires) {
       Object.assign(wire, { latencyMs: 0, jitterMs: 0, sliceBytes: Infinity, deaf: false });
       wire.traps.clear();
+      wire.letMessagesGo();
       wire.audible();
     }
   }

@@ -180,6 +180,13 @@ export class SingleRedisWorld extends RedisWorld {
     return RedisRoad.to([port], (portOf) => ({ target: { host: '127.0.0.1', port: portOf(port) } }));
   }
 
+  messagesApart(): Promise<Road> {
+    const { port } = this.server;
+    return RedisRoad.to([port], (portOf) => ({
+      target: { host: '127.0.0.1', port: portOf(port), protocol: 2 },
+    }));
+  }
+
   protected override busyWays(ms: number): string[][] {
     return [
       ['DEBUG', 'SLEEP', String(ms / 1_000)],
@@ -356,12 +363,20 @@ export class ClusterWorld extends RedisWorld {
   }
 
   road(): Promise<Road> {
+    return this.roadWith({});
+  }
+
+  messagesApart(): Promise<Road> {
+    return this.roadWith({ protocol: 2 });
+  }
+
+  private roadWith(redisOptions: object): Promise<Road> {
     const { servers } = this.world;
     return RedisRoad.to(
       servers.map(({ port }) => port),
       (portOf) => {
         const cluster = servers.map(({ port }) => ({ host: '127.0.0.1', port: portOf(port) }));
-        return { target: { cluster, natMap: natMapOf(servers, portOf) } };
+        return { target: { cluster, natMap: natMapOf(servers, portOf), redisOptions } };
       },
     );
   }

@@ -58,14 +58,24 @@ function figure(value: number | undefined): string {
   return Math.abs(value) < 10 ? value.toFixed(1) : value.toFixed(0);
 }
 
-/** Of libraries that others made: what each cell found first, of how many violations. */
+/** Of libraries that others made: how many times each promise was broken in each cell, and what was found first. */
 export function comparisonOf(library: string, rows: readonly Row[]): string {
   return rows
     .map(({ cell, runs, violations }) => {
-      const first = violations[0]?.replace(/^\S+ run \d+: /, '').split('\n')[0] ?? '–';
-      return `| ${library} | ${cell.name} | ${cell.fault.title} | ${runs} | ${violations.length} | ${first} |`;
+      const texts = violations.map((text) => text.replace(/^\S+ run \d+: /, ''));
+      const first = texts[0]?.split('\n')[0] ?? '–';
+      return `| ${library} | ${cell.name} | ${cell.fault.title} | ${runs} | ${countsOf(texts)} | ${first} |`;
     })
     .join('\n');
+}
+
+/** As in `I1 4, I8 2`. */
+function countsOf(texts: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const [invariant] of texts.map((text) => text.split(' ', 1)))
+    counts.set(invariant ?? '', (counts.get(invariant ?? '') ?? 0) + 1);
+  const inOrder = [...counts].sort(([one], [other]) => one.localeCompare(other));
+  return inOrder.map(([invariant, count]) => `${invariant} ${count}`).join(', ') || '–';
 }
 
 /** Puts text between the marks of that name in a page, in place of what was there. */

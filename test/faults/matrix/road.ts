@@ -14,6 +14,12 @@ export interface Road {
   cut(): void;
   /** Notifications do not arrive any more. */
   deafen(): void;
+  /** What is asked is carried out; its answers wait until it is mended. */
+  holdReplies(): void;
+  /** Messages that come over a connection of their own wait until it is mended. */
+  holdMessages?(): void;
+  /** How many of them do. */
+  readonly messagesHeld?: number;
   slow(by: { latencyMs: number; jitterMs: number; sliceBytes: number }): void;
   /** The next such request is carried out, but its answer is lost. */
   loseReply(verb: Verb): StoppedReply;
@@ -28,6 +34,7 @@ export const NO_ROAD: Road = {
   silence: impassable,
   cut: impassable,
   deafen: impassable,
+  holdReplies: impassable,
   slow: impassable,
   loseReply: impassable,
   mend: () => undefined,

@@ -83,7 +83,7 @@ function tasksOf(cells: readonly Cell[], runs: number): Task[] {
 class Lane {
   private world: World | undefined;
   private company: Company | undefined;
-  private staff: readonly number[] = [];
+  private stage: Stage | undefined;
 
   constructor(
     private readonly name: string,
@@ -94,7 +94,8 @@ class Lane {
   ) {}
 
   pids(): readonly number[] {
-    return [...this.staff, ...(this.world?.pids() ?? [])];
+    const staff = this.stage?.everybody ?? [];
+    return [...staff.map(({ pid }) => pid), ...(this.world?.pids() ?? [])];
   }
 
   async work(next: () => Task | undefined, done: (run: Run) => void): Promise<void> {
@@ -129,8 +130,8 @@ class Lane {
   }
 
   private async playOn(stage: Stage, cell: Cell): Promise<void> {
+    this.stage = stage;
     await stage.enter(cell.play.actors);
-    this.staff = stage.actors.map(({ pid }) => pid);
     await cell.play.act(stage);
     await stage.goHome();
     await stage.world.heal();
@@ -151,7 +152,7 @@ class Lane {
   private async close(): Promise<void> {
     const { world, company } = this;
     this.world = this.company = undefined;
-    this.staff = [];
+    this.stage = undefined;
     await company?.stop();
     await world?.stop();
   }

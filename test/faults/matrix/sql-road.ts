@@ -38,6 +38,10 @@ export class SqlRoad implements Road {
     this.wire.deaf = true;
   }
 
+  holdReplies(): void {
+    this.wire.silent('replies');
+  }
+
   slow(by: { latencyMs: number; jitterMs: number; sliceBytes: number }): void {
     Object.assign(this.wire, by);
   }

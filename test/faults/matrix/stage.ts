@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../../support/until.js';
-import { dice } from '../../support/weather.js';
 import { LeakJudge, type Countable } from '../judges/leaks.js';
+import { Random } from '../simulator/random.js';
 import type { Actor, Attempt } from './actor.js';
 import type { Company } from './company.js';
 import type { Invariant } from './fault-table.js';
@@ -49,6 +49,10 @@ export class Stage {
   /** Keys that are free later than their holders' ends say. */
   readonly freeFrom = new Map<string, number>();
   actors: readonly Actor[] = [];
+  /** Others call their errors as they like, and hear no messages. */
+  readonly isOurs: boolean;
+  /** Of this run alone. */
+  private readonly extras: Actor[] = [];
   private leaks: LeakJudge | undefined;
 
   constructor(
@@ -62,8 +66,15 @@ export class Stage {
     seed: number,
   ) {
     this.wakeUpMs = world.isPolled ? POLLED_MS : TOLD_MS;
-    this.roll = dice(seed);
+    const random = new Random(seed);
+    this.roll = () => random.next();
     this.history = new History(stem, PREFIX);
+    this.isOurs = company.library === 'interlock';
+  }
+
+  /** All who have entered. */
+  get everybody(): readonly Actor[] {
+    return [...this.actors, ...this.extras];
   }
 
   key(name = 'key'): string {
@@ -79,6 +90,7 @@ export class Stage {
   /** One more actor, for this run alone; on a road of its own, if none is given. */
   async extra(road?: Road): Promise<Actor> {
     const actor = await this.company.extra(road);
+    this.extras.push(actor);
     for (const line of actor.opening) this.history.take(actor.name, line);
     this.listenTo(actor);
     return actor;
@@ -116,7 +128,7 @@ export class Stage {
 
   stolenMs(actors: readonly (Actor | string)[], fromMs: number, toMs = nowMs()): number {
     const names = actors.map((actor) => (typeof actor === 'string' ? actor : actor.name));
-    const pids = this.actors.filter(({ name }) => names.includes(name)).map(({ pid }) => pid);
+    const pids = this.everybody.filter(({ name }) => names.includes(name)).map(({ pid }) => pid);
     return this.starvation.stolenMs(pids, this.world.pids(), fromMs, toMs);
   }
 
@@ -188,7 +200,7 @@ export class Stage {
 
   /** Whoever still holds something gives it back. */
   async goHome(): Promise<void> {
-    const living = new Map(this.actors.filter(({ alive }) => alive).map((actor) => [actor.name, actor]));
+    const living = new Map(this.everybody.filter(({ alive }) => alive).map((actor) => [actor.name, actor]));
     await Promise.all(
       [...this.history.holdings].map(async ([id, { actor, key, releasingMs, diedMs }]) => {
         if (releasingMs !== undefined || diedMs !== undefined) return;
@@ -209,7 +221,7 @@ export class Stage {
   }
 
   async leave(): Promise<void> {
-    for (const actor of this.actors) {
+    for (const actor of this.everybody) {
       if (actor.alive) await actor.ask({ do: 'forget' });
       actor.history = undefined;
     }

@@ -156,10 +156,10 @@ function judgeCalls(stage: Stage): void {
     stage.note('release', tookMs);
     if (tookMs > CALL_TIMEOUT_MS + GRACE_MS + stolenMs)
       stage.blame('I8', `${key}: a release of ${actor} took ${ms(tookMs)}`);
-    if (typeof released.answer === 'string' && !KNOWN_ERRORS.test(released.answer))
+    if (typeof released.answer === 'string' && stage.isOurs && !KNOWN_ERRORS.test(released.answer))
       stage.blame('I8', `${key}: a release of ${actor} was rejected with ${released.answer}`);
   }
-  for (const { actor, key, error, message } of history.refusals)
+  for (const { actor, key, error, message } of stage.isOurs ? history.refusals : [])
     if (!KNOWN_ERRORS.test(error) && !KNOWN_ERRORS.test(`${error}: ${message}`))
       stage.blame('I8', `${key}: ${actor} was refused with ${error}: ${message}`);
   for (const call of history.unsettled) stage.blame('I8', `${call} was never answered`);

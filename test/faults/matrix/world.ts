@@ -33,6 +33,8 @@ export interface Servers {
   failOver?(key: string, nth: number): Promise<void>;
   /** For one more actor, by way of a pooler that hands each transaction to another connection. */
   pooledRoad?(): Promise<Road>;
+  /** For one more actor, with messages over connections of their own, where there is another way as well. */
+  messagesApart?(): Promise<Road>;
   /** Requests that were carried out for locks since the start. */
   requests(): Promise<number>;
 }

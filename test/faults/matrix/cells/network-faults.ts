@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../../../support/until.js';
 import type { StoppedReply } from '../../../support/wire.js';
 import type { Actor, Attempt } from '../actor.js';
 import { nowMs } from '../monotonic.js';
@@ -14,6 +15,8 @@ const TOLD_CALLS = 2;
 const POLLED_CALLS = 4;
 /** For a lost connection to be back. */
 const RECONNECT_MS = 1_000;
+/** So long after a sign of life a place is certainly alive still, and two signs later it is not. */
+const ALIVE_MS = 600;
 
 export const holderCutOff: Play = {
   actors: 2,
@@ -27,6 +30,7 @@ export const holderCutOff: Play = {
     stage.healed();
     holder.road.silence();
     await stage.served(waiting, stage.ttlMs + 1_000);
+    if (await holder.with('check', lock)) stage.blame('I3', 'the one who is cut off is told that it holds');
     if (await holder.with('commit', lock)) stage.blame('I1', 'a stale write was accepted');
     holder.road.mend();
     stage.healed();
@@ -158,6 +162,62 @@ export const slowBytes: Play = {
     for (const { road } of stage.actors) road.mend();
   },
 };
+
+export const grantLate: Play = {
+  actors: 2,
+  async act(stage) {
+    if (stage.run % 2 === 0 && stage.isOurs && stage.world.servers.messagesApart) await messageLate(stage);
+    else await replyLate(stage);
+    stage.healed();
+    await stage.recover(stage.ttlMs + 1_000);
+  },
+};
+
+/** The answer to a claim comes when another one has the key. */
+async function replyLate(stage: Stage): Promise<void> {
+  const [late, next] = stage.actors as [Actor, Actor];
+  late.road.holdReplies();
+  const attempt = late.acquire(stage.key(), { ttlMs: stage.ttlMs, waitMs: 0 });
+  await sleep(stage.ttlMs * (1 + stage.roll() / 2));
+  const lock = await stage.hold(next);
+  await next.with('read', lock);
+  late.road.mend();
+  const isGranted = await within(5_000, attempt.granted);
+  if (isGranted === undefined) stage.blame('I8', `${attempt.id} was not answered`);
+  if (isGranted && (await late.with('write', attempt)))
+    stage.blame('I1', 'a lease was granted after its end, and written under');
+  await next.with('commit', lock);
+  if ((await next.release(lock)) !== true)
+    stage.blameUnlessStarved('I8', 'the lock of the next one was not released', [next], stage.startMs);
+}
+
+/** The message that it is somebody's turn comes when another one has the key, and the first waits for it anew. */
+async function messageLate(stage: Stage): Promise<void> {
+  const [holder, next] = stage.actors as [Actor, Actor];
+  const late = await stage.extra(await stage.world.servers.messagesApart?.());
+  const lock = await stage.hold(holder);
+  const waiting = await stage.wait(late, stage.key(), false);
+  const inLine = await stage.wait(next, stage.key(), false);
+  late.road.holdMessages?.();
+  late.freeze();
+  await sleep(ALIVE_MS);
+  await holder.release(lock);
+  if (!(await within(5_000, inLine.granted)))
+    return stage.blame('I6', `the next one was not served: ${stage.whyNot(inLine)}`);
+  await next.with('read', inLine);
+  stage.note('late messages', late.road.messagesHeld ?? 0);
+  late.thaw();
+  await until(async () => ((await next.inspect(stage.key()))?.waiting ?? 0) > 0, 'the place is taken anew');
+  await sleep(50);
+  late.road.mend();
+  await sleep(stage.roll() * 200);
+  await next.with('commit', inLine);
+  stage.healed();
+  if ((await next.release(inLine)) !== true)
+    stage.blameUnlessStarved('I8', 'the lock of the next one was not released', [next], stage.startMs);
+  await stage.served(waiting, 1_000);
+  await late.release(waiting);
+}
 
 export const herdAndStorm: Play = {
   actors: 4,

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Actor, Attempt } from '../actor.js';
 import { nowMs } from '../monotonic.js';
+import { RESULT } from '../contestant.js';
 import { within, type Stage } from '../stage.js';
 import type { Play } from './play.js';
 
@@ -26,7 +27,8 @@ export const holderFrozen: Play = {
     const [holder, waiter] = stage.actors as [Actor, Actor];
     const { lock, waiting } = await stage.scene(holder, waiter);
     await holder.with('read', lock);
-    await sleep(stage.roll() * stage.ttlMs);
+    const work = holder.guard(stage.key('guarded'), stage.ttlMs, 3.5 * stage.ttlMs);
+    await sleep(100 + stage.roll() * stage.ttlMs);
     stage.healed();
     holder.freeze();
     await sleep(stage.ttlMs);
@@ -42,6 +44,8 @@ export const holderFrozen: Play = {
     if (stage.world.isOneProcess) await stage.served(waiting, stage.ttlMs + 1_000);
     if ((await holder.release(lock)) === true)
       stage.blame('I8', 'a lock that was lost was released with true');
+    const result = await work;
+    if (result !== RESULT) stage.blame('I8', `guarded work that was done came to ${String(result)}`);
   },
 };
 

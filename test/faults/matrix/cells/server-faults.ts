@@ -14,15 +14,20 @@ export const serverFrozen: Play = {
   actors: 3,
   async act(stage) {
     const [holder, waiter, visitor] = stage.actors as [Actor, Actor, Actor];
-    const { waiting } = await stage.scene(holder, waiter);
+    const { lock, waiting } = await stage.scene(holder, waiter);
     const work = visitor.guard(stage.key('guarded'), 10 * stage.ttlMs, stage.ttlMs + 300);
     await sleep(stage.roll() * stage.ttlMs + 300);
     await stage.world.servers.freeze();
     const endMs = nowMs() + 3 * stage.ttlMs;
     await refusedInTime(stage, visitor, /not answer|cannot be reached/, 'frozen');
     const result = await within(10_000, work);
-    if (result !== RESULT) stage.blame('I8', `guarded work came to ${String(result)}`);
+    if (result !== RESULT) {
+      const came = result === undefined ? 'did not come back for 10 s' : `came to ${JSON.stringify(result)}`;
+      stage.blame('I8', `guarded work that was done ${came}`);
+    }
     await sleep(Math.max(0, endMs - nowMs()));
+    if (await holder.with('check', lock))
+      stage.blame('I3', 'the holder is told that it holds after three ttl');
     await stage.world.servers.thaw();
     stage.healed();
     await stage.recover(2_000);
@@ -42,6 +47,9 @@ async function refusedInTime(stage: Stage, actor: Actor, why: RegExp, name: stri
       const attempt = actor.acquire(stage.key(`${name}${waitMs}`), { ttlMs: 20 * stage.ttlMs, waitMs });
       const granted = await within(10_000, attempt.granted);
       if (granted) return stage.blame('I8', `${attempt.id} was granted, though the server was ${name}`);
+      if (granted === undefined)
+        return stage.blame('I8', `${attempt.id} did not come back for 10 s, with the server ${name}`);
+      if (!stage.isOurs) return;
       const said = stage.whyNot(attempt);
       if (!said.startsWith('LockUnavailableError') || !why.test(said))
         stage.blame('I8', `${attempt.id}, with the server ${name}: ${said}`);
