@@ -19,7 +19,12 @@ export async function poolEnd(
   streams: readonly Stream[],
 ): Promise<void> {
   const open = streams.filter(({ destroyed }) => !destroyed);
-  const closed = open.map((stream) => new Promise<void>((resolve) => void stream.once('close', resolve)));
+  const closed = open.map(
+    (stream) =>
+      new Promise<void>((resolve) => {
+        stream.once('close', resolve);
+      }),
+  );
   await within(clock, limitMs, Promise.all([end, ...closed])).catch(() => undefined);
   for (const stream of open) stream.destroy();
 }
