@@ -130,6 +130,7 @@ export class Locks {
    * A function that does what `fn` does while holding the key: for callbacks that no decorator reaches.
    *
    * @param key a key, several, or a function that makes them from the arguments
+   * @throws LockConfigurationError at once, when an option is wrong; its calls throw like {@link using}
    */
   wrap<A extends unknown[], T>(
     fn: (...args: A) => Promise<T> | T,
@@ -146,7 +147,12 @@ export class Locks {
     };
   }
 
-  /** Who holds the key, until when, and how many wait; null when nobody does. */
+  /**
+   * Who holds the key, until when, and how many wait; null when nobody does.
+   *
+   * @throws LockUnavailableError when the lock server did not say
+   * @throws LockKeyError when the key is none
+   */
   async inspect(key: string): Promise<LockSnapshot | null> {
     const canonical = canonicalKey(this.settings.prefix, key);
     const snapshot = await this.ask(`look at "${key}"`, () => this.backend.inspect(canonical));
@@ -156,6 +162,9 @@ export class Locks {
   /**
    * All held keys that begin with `prefix`, in no order. A key that was long or unusual appears in its short
    * form.
+   *
+   * @param prefix of the keys as their callers write them. Default: all
+   * @throws LockUnavailableError when the lock server did not say
    */
   async *list(prefix = ''): AsyncGenerator<LockSnapshot, void, undefined> {
     await this.start();
@@ -177,6 +186,8 @@ export class Locks {
    * know that the holder is stuck; a holder that still works is only stopped by a fence.
    *
    * @returns false when nobody held it
+   * @throws LockUnavailableError when the lock server did not confirm it; it may have been done
+   * @throws LockKeyError when the key is none
    */
   async forceRelease(key: string): Promise<boolean> {
     const canonical = canonicalKey(this.settings.prefix, key);
@@ -191,6 +202,8 @@ export class Locks {
    * it was acquired with `renew: false`.
    *
    * @throws LockLostError when a lock is not that owner's any more
+   * @throws LockUnavailableError when the lock server did not say, or not in time
+   * @throws LockConfigurationError when the text is no handle, or that of a service with another prefix
    */
   async adopt(handle: string, options: Pick<LockOptions, 'renew'> = {}): Promise<Lease> {
     const terms = this.terms(options);
@@ -217,14 +230,19 @@ export class Locks {
     return this.healthChecks.check(options);
   }
 
-  /** Connects to the lock server, once; all verbs wait for it. */
+  /**
+   * Connects to the lock server, once; all verbs wait for it. After a failure the next call tries again.
+   *
+   * @throws LockUnavailableError when the server cannot be used within `startTimeout`, or after `stop()`
+   */
   start(): Promise<void> {
     return this.life.start();
   }
 
   /**
    * Rejects all waiters, gives everything back, cleans up, and closes what the backend opened. What is still
-   * held is lost to its holder, who is told by its signal. Bounded by the setting `shutdownTimeout`.
+   * held is lost to its holder, who is told by its signal. Takes no longer than `shutdownTimeout` and three times
+   * `callTimeout`, whatever the server does; never rejects.
    */
   stop(): Promise<void> {
     return this.life.stop();

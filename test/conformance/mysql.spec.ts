@@ -22,7 +22,7 @@ describe.each(MYSQL_WORLDS)('on $name', ({ start }) => {
 
   describeLockBackend('mysql', {
     runner: { describe, it },
-    sideBySide: 10,
+    sideBySide: 6,
     shortTtlMs: 600,
     traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue', stay: true },
     create: () => mysql(server.url),
@@ -31,7 +31,7 @@ describe.each(MYSQL_WORLDS)('on $name', ({ start }) => {
 
   describeLockBackend('mysql with a lockDelay and a pool of one connection', {
     runner: { describe, it },
-    sideBySide: 10,
+    sideBySide: 6,
     shortTtlMs: 600,
     traits: {
       modes: ['exclusive', 'shared', 'permits'],
