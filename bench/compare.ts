@@ -10,13 +10,14 @@ export interface Comparison {
 
 /** In turns, round by round, each time from another entry on. */
 export async function compare(
-  { turns = 1, rounds: most = Infinity, warmUp = true }: Discipline,
+  { turns: usualTurns = 1, rounds: most = Infinity, warmUp = true }: Discipline,
   field: readonly Entry[],
   rounds: number,
   rig: Rig,
 ): Promise<Comparison> {
   const results = new Map<string, Measurement[]>();
   const remarks = new Map<string, string>();
+  const turns = rig.quick ? 1 : usualTurns;
   const first = warmUp && !rig.quick ? -turns : 0;
   for (let turn = first; turn < Math.min(rounds, most) * turns; turn++) {
     for (let place = 0; place < field.length; place++) {

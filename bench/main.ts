@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- --rounds n --only name,name --quick --json --no-write --write-to file]`: us and the
- * incumbents, side by side, on a server of our own. A full run writes docs/benchmarks.md.
+ * incumbents, side by side, on servers of our own. A full run writes docs/benchmarks.md.
  */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -11,7 +11,7 @@ import type { Results } from './disciplines/discipline.js';
 import { writePage } from './page.js';
 import { machine, print, sectionOf, type Report } from './report.js';
 import { Rig } from './rig.js';
-import { startServer } from './server.js';
+import { Servers } from './server.js';
 
 const ROUNDS = 9;
 
@@ -63,10 +63,10 @@ async function run(rig: Rig, title: string): Promise<Report> {
   return { machine: title, sections };
 }
 
-const server = await startServer();
-const rig = new Rig(server.url, options.quick);
+const servers = await Servers.start(chosen(disciplines).map(({ server = 'redis' }) => server));
+const rig = new Rig(servers, options.quick);
 try {
-  const title = machine(server.version, server.apart);
+  const title = machine(servers);
   if (!options.json) console.log(title);
   const report = await run(rig, title);
   const page = pageToWrite();
@@ -75,7 +75,7 @@ try {
   else if (page !== undefined) console.log(`\nwritten to ${page}`);
 } finally {
   await rig.close();
-  await server.stop();
+  await servers.stop();
 }
 // what some of the others left behind would keep this process for half a minute
 process.exit();

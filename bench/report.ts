@@ -1,5 +1,6 @@
 import { cpus, totalmem } from 'node:os';
 import type { Bar, Discipline, Results } from './disciplines/discipline.js';
+import type { Servers } from './server.js';
 
 export interface Report {
   readonly machine: string;
@@ -83,10 +84,10 @@ export function print({ title, tookMs, table: { head, rows }, bars }: Section): 
 }
 
 /** What all this ran on. */
-export function machine(redisVersion: string, apart: boolean): string {
+export function machine({ titles, areApart }: Servers): string {
   const [cpu, ...more] = cpus();
   const memory = Math.round(totalmem() / 2 ** 30);
-  return `${more.length + 1} × ${cpu?.model.trim() ?? 'unknown processor'}, ${memory} GiB; Node ${process.versions.node}, Redis ${redisVersion} on ${apart ? 'a core of its own' : 'any core'}, loopback`;
+  return `${more.length + 1} × ${cpu?.model.trim() ?? 'unknown processor'}, ${memory} GiB; Node ${process.versions.node}, ${titles.join(', ')} on ${areApart ? 'a core of their own' : 'any core'}, loopback`;
 }
 
 function show(figure: number, digits: number): string {

@@ -1,10 +1,16 @@
 import { Redis } from 'ioredis';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { commandsSent } from './command-count.js';
-import { bare } from './contestants/index.js';
-import { TTL_MS, type Contestant, type LockInstance } from './contestants/contestant.js';
+import {
+  idOf,
+  TTL_MS,
+  type Contestant,
+  type LockInstance,
+  type ServerName,
+} from './contestants/contestant.js';
 import { collectGarbage } from './garbage.js';
 import { Replica } from './replica.js';
+import type { Servers } from './server.js';
 
 /** `--quick`: everything is done this much less often. */
 const QUICK = 10;
@@ -15,7 +21,9 @@ const QUICK_LIMIT_MS = 2_000;
 /** Until the server has done what the last discipline left to it. */
 const QUIET_MS = 50;
 
-/** What the disciplines are run on: one server, and the instances and processes of all contestants. */
+const CLOSE_LIMIT_MS = 2_000;
+
+/** What the disciplines are run on: the servers, and the instances and processes of all contestants. */
 export class Rig {
   private readonly instances = new Map<string, Promise<LockInstance>>();
   private readonly replicas = new Map<string, Replica>();
@@ -23,10 +31,10 @@ export class Rig {
   private keys = 0;
 
   constructor(
-    readonly url: string,
+    private readonly servers: Servers,
     readonly quick: boolean,
   ) {
-    this.admin = new Redis(url);
+    this.admin = new Redis(servers.urlOf('redis'));
   }
 
   /** How often, or for how long, something is done that is usually done so often. */
@@ -51,10 +59,12 @@ export class Rig {
 
   /** The instance that this process has of a contestant. */
   instance(contestant: Contestant): Promise<LockInstance> {
-    let instance = this.instances.get(contestant.name);
+    const id = idOf(contestant);
+    let instance = this.instances.get(id);
     if (!instance) {
-      instance = contestant.load().then((open) => open(this.url, TTL_MS));
-      this.instances.set(contestant.name, instance);
+      const url = this.servers.urlOf(contestant.server);
+      instance = contestant.load().then((open) => open(url, TTL_MS));
+      this.instances.set(id, instance);
     }
     return instance;
   }
@@ -65,24 +75,30 @@ export class Rig {
     return () => commandsSent() - before;
   }
 
-  /** The first, or another, process in which this contestant alone, and what it is compared with, runs. */
-  replica({ name }: Contestant, number = 0): Replica {
-    return this.replicaAt(`${name} ${number}`);
+  /**
+   * The first, or another, process in which this contestant alone, and what it is compared with, runs. `--quick` has
+   * them share it, as the crowd does: to start one takes longer than what is measured then.
+   */
+  replica(contestant: Contestant, number = 0): Replica {
+    if (this.quick && !contestant.litters)
+      return this.replicaAt(`all ${contestant.server} ${number}`, contestant.server);
+    return this.replicaAt(`${idOf(contestant)} ${number}`, contestant.server);
   }
 
   /**
-   * So many processes, for all contestants to run in: there are too many for each to have its own. Those who litter
+   * So many processes, for all contestants on a server to run in: there are too many for each to have its own. Those who litter
    * have their own all the same, because theirs are replaced all the time.
    */
-  crowd({ name, litters = false }: Contestant, processes: number): Replica[] {
-    const owner = litters ? name : 'all';
+  crowd(contestant: Contestant, processes: number): Replica[] {
+    const { server, litters = false } = contestant;
+    const owner = litters ? idOf(contestant) : `all ${server}`;
     const length = this.quick ? QUICK_PROCESSES : processes;
-    return Array.from({ length }, (_, number) => this.replicaAt(`${owner} ${number}`));
+    return Array.from({ length }, (_, number) => this.replicaAt(`${owner} ${number}`, server));
   }
 
-  /** Does something in a process of its own. */
+  /** Does something in a process of its own, about locks on Redis. */
   async inFreshReplica<Result>(work: (replica: Replica) => Promise<Result>): Promise<Result> {
-    const replica = new Replica(this.url);
+    const replica = new Replica(this.servers.urlOf('redis'));
     try {
       return await work(replica);
     } finally {
@@ -101,12 +117,12 @@ export class Rig {
     if (litters) await Promise.all(replicas.map((replica) => this.replace(replica)));
   }
 
-  /** What so many cycles of `bare` take in that process, all of their time: it counts on the other side too. */
-  idealMs(replica: Replica, times: number): Promise<number> {
-    return replica.ask('cycles', { contestant: bare.name, key: this.freshKey(), times });
+  /** What so many cycles take in that process, all of their time: it counts on the other side too. */
+  idealMs(bare: Contestant, replica: Replica, times: number): Promise<number> {
+    return replica.ask('cycles', { contestant: idOf(bare), key: this.freshKey(), times });
   }
 
-  /** Processor time of the server so far, in ms. */
+  /** Processor time of Redis so far, in ms. */
   async serverCpuMs(): Promise<number> {
     const info = await this.admin.info('cpu');
     const seconds = (name: string): number => Number(new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1]);
@@ -120,16 +136,18 @@ export class Rig {
     collectGarbage();
   }
 
-  /** What this process itself has open ends with it. */
+  /** What somebody cannot close in time ends with this process. */
   async close(): Promise<void> {
     await Promise.all([...this.replicas.values()].map((replica) => replica.kill()));
+    const closed = [...this.instances.values()].map(async (instance) => (await instance).close());
+    await Promise.race([Promise.allSettled(closed), sleep(CLOSE_LIMIT_MS)]);
     this.admin.disconnect();
   }
 
-  private replicaAt(name: string): Replica {
+  private replicaAt(name: string, server: ServerName): Replica {
     let replica = this.replicas.get(name);
     if (!replica) {
-      replica = new Replica(this.url);
+      replica = new Replica(this.servers.urlOf(server));
       this.replicas.set(name, replica);
     }
     return replica;

@@ -9,6 +9,10 @@ const PACKAGES = [
   'redis-semaphore',
   '@verrou/core',
   'node-redisson',
+  'pg',
+  'mysql2',
+  'knex',
+  'kysely',
   '@nestjs/core',
 ];
 

@@ -1,7 +1,7 @@
 import { durationMs, type Duration } from './core/duration.js';
 import { LockConfigurationError, show, type LockTimeoutError } from './core/errors.js';
 import type { Lease } from './core/lease.js';
-import type { Keys } from './core/locks.js';
+import type { Keys } from './core/key.js';
 import { LONGEST_PATTERN, termsOf, type GuardOptions } from './core/options.js';
 
 const AT_MOST = { minMs: 1, maxMs: 30 * 86_400_000 };

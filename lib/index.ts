@@ -56,7 +56,7 @@ export type { LockEvent, LockMessage, LockSubject } from './core/events.js';
 export type { HealthOptions, LockHealth } from './core/health.js';
 export { FenceGuard, StaleFenceError } from './core/fence-guard.js';
 export type { Lease } from './core/lease.js';
-export type { Keys } from './core/locks.js';
+export type { Keys } from './core/key.js';
 export type { GuardOptions, LockOptions } from './core/options.js';
 export type { LockSettings } from './core/settings.js';
 

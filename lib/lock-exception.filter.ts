@@ -32,6 +32,7 @@ interface Refusal {
 export class LockExceptionFilter implements ExceptionFilter {
   private readonly logger = new Logger(LockExceptionFilter.name);
 
+  /** @param adapterHost Nest's own, which knows the HTTP platform */
   constructor(private readonly adapterHost: HttpAdapterHost) {}
 
   catch(error: LockError, host: ArgumentsHost): void | Observable<never> {

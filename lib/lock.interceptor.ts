@@ -11,7 +11,7 @@ import {
 import { Observable } from 'rxjs';
 import { LockConfigurationError, show } from './core/errors.js';
 import { KeyTemplate } from './core/key-template.js';
-import type { Keys } from './core/locks.js';
+import type { Keys } from './core/key.js';
 import { answerBusy, splitOptions, type GuardedCall, type LockedOptions } from './guarded-call.js';
 import type { LockService } from './lock.service.js';
 import { lockServiceToken } from './lock.tokens.js';

@@ -37,15 +37,19 @@ export interface LockModuleExtras {
 
 /** Makes the options of a lock service, as a provider. */
 export interface LockOptionsFactory {
+  /** Called once, at the start of the application; what it rejects with stops that. */
   createLockOptions(): LockModuleOptions | Promise<LockModuleOptions>;
 }
 
 /** How the options of a lock service come about; one of `useFactory`, `useClass`, `useExisting`. */
 export interface LockModuleAsyncOptions extends LockModuleExtras, Pick<ModuleMetadata, 'imports'> {
+  /** The providers that are the arguments of `useFactory`, in their order. Default: none. */
   readonly inject?: (InjectionToken | OptionalFactoryDependency)[];
-  // the arguments are what `inject` names, of which TypeScript knows nothing
+  /** Makes the options; its arguments are what `inject` names, of which TypeScript knows nothing. */
   readonly useFactory?: (...args: never[]) => LockModuleOptions | Promise<LockModuleOptions>;
+  /** A class that makes the options; it is instantiated for that. */
   readonly useClass?: Type<LockOptionsFactory>;
+  /** A provider of one of the `imports` that makes the options. */
   readonly useExisting?: InjectionToken<LockOptionsFactory>;
 }
 

@@ -34,6 +34,12 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
   readonly ticks = new TickRunner(this);
   private readonly log: LockLog;
 
+  /**
+   * `LockModule` makes these; by hand it is for tests.
+   *
+   * @param name of a further service, for its log and its events
+   * @throws LockConfigurationError when a setting is wrong
+   */
   constructor(backend: LockBackend, settings: LockSettings = {}, name?: string) {
     super(backend, settings, name);
     const context = name === undefined ? LockService.name : `${LockService.name} ${name}`;
@@ -66,6 +72,7 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
     throw errorOf(lease);
   }
 
+  /** @throws LockUnavailableError when the lock server cannot be used: the application does not come up then */
   async onModuleInit(): Promise<void> {
     await this.start();
     if (!this.traits.remote && process.env['NODE_ENV'] === 'production') this.log.alone();
@@ -81,6 +88,7 @@ export class LockService extends Locks implements OnModuleInit, OnModuleDestroy,
     await this.jobs.drain();
   }
 
+  /** The same as `stop()`: whoever waits is rejected, and what is held is given back. */
   async onApplicationShutdown(): Promise<void> {
     await this.stop();
   }

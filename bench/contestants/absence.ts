@@ -1,7 +1,10 @@
 import type { Contestant } from './contestant.js';
 
 /** Why a contestant cannot take part here; undefined when it can. */
-export async function whyAbsent({ load, needs }: Contestant): Promise<string | undefined> {
+export async function whyAbsent({
+  load,
+  needs,
+}: Pick<Contestant, 'load' | 'needs'>): Promise<string | undefined> {
   try {
     await load();
     return undefined;

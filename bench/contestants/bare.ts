@@ -1,7 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { RETRY_MS, type OpenLocks } from './contestant.js';
+import { untilGranted, type OpenLocks } from './contestant.js';
 
 const COMPARE_AND_DELETE = `if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0`;
 const SHA = createHash('sha1').update(COMPARE_AND_DELETE).digest('hex');
@@ -13,8 +12,7 @@ export const openBare: OpenLocks = async (url, ttlMs) => {
   return {
     async acquire(key) {
       const token = randomUUID();
-      while ((await client.set(key, token, 'PX', ttlMs, 'NX')) === null)
-        await sleep(RETRY_MS * (0.5 + Math.random()));
+      await untilGranted(async () => (await client.set(key, token, 'PX', ttlMs, 'NX')) !== null);
       return () => client.evalsha(SHA, 1, key, token);
     },
     close: () => client.quit(),

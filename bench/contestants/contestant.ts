@@ -1,6 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export type ServerName = 'redis' | 'postgres' | 'mariadb';
+
 /** One of those that the bench compares. Its code is loaded only by the processes in which it takes part. */
 export interface Contestant {
+  /** Of its row. */
   readonly name: string;
+  /** Where its locks are. */
+  readonly server: ServerName;
   /** Rejects where it cannot be loaded. */
   load(): Promise<OpenLocks>;
   /** What is missing where it cannot be loaded. */
@@ -26,6 +33,13 @@ export interface LockInstance {
   close(): Promise<unknown>;
 }
 
+/** Those who keep their locks on one server, and what they are measured by. */
+export interface Field {
+  readonly server: ServerName;
+  readonly contestants: readonly Contestant[];
+  readonly bare: Contestant;
+}
+
 /** Rejects, or resolves with false, when the lock had been lost. */
 export type Release = () => Promise<unknown>;
 
@@ -37,6 +51,16 @@ export const TTL_MS = 30_000;
  * waiter sooner, and costs the server in the same measure.
  */
 export const RETRY_MS = 50;
+
+/** By which the processes of the bench know one: there are several of the same name. */
+export function idOf({ server, name }: Contestant): string {
+  return `${server} ${name}`;
+}
+
+/** For those who can only ask: asks until it is granted. */
+export async function untilGranted(ask: () => Promise<boolean>): Promise<void> {
+  while (!(await ask())) await sleep(RETRY_MS * (0.5 + Math.random()));
+}
 
 /**
  * For those who hand out a lock for as long as a callback runs: acquires, and returns what ends the callback.

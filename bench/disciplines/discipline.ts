@@ -1,5 +1,5 @@
 import { whyAbsent } from '../contestants/absence.js';
-import type { Contestant } from '../contestants/contestant.js';
+import type { Contestant, ServerName } from '../contestants/contestant.js';
 import type { Rig } from '../rig.js';
 
 /** What has to be done, by whom, and what is made of it. */
@@ -7,6 +7,8 @@ export interface Discipline {
   readonly name: string;
   readonly title: string;
   readonly entries: readonly Entry[];
+  /** What it needs beside Redis. */
+  readonly server?: ServerName;
   /**
    * A round is made of so many turns of each entry; default 1. The shorter a turn, the more alike are the
    * circumstances of those who are compared.

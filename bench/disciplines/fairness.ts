@@ -1,3 +1,4 @@
+import { idOf } from '../contestants/contestant.js';
 import { contestants } from '../contestants/index.js';
 import { monotonicMs } from '../monotonic.js';
 import { quantile, sum } from '../stats.js';
@@ -38,10 +39,10 @@ export const fairness: Discipline = {
   ],
   entries: entriesOf(contestants, async (contestant, rig) => {
     const crowd = rig.crowd(contestant, PROCESSES);
-    for (const one of crowd) await one.ask('ready', { contestant: contestant.name });
+    for (const one of crowd) await one.ask('ready', { contestant: idOf(contestant) });
     const forMs = rig.size(FOR_MS);
     const startAtMs = monotonicMs() + HEAD_START_MS;
-    const terms = { contestant: contestant.name, key: rig.freshKey(), startAtMs, forMs };
+    const terms = { contestant: idOf(contestant), key: rig.freshKey(), startAtMs, forMs };
     const runs = await Promise.all(crowd.map((one) => one.ask('compete', terms)));
     await rig.tidy(contestant, ...crowd);
     for (const [number, { settled }] of runs.entries()) {

@@ -1,4 +1,5 @@
-import { contestants } from '../contestants/index.js';
+import { idOf, type Field } from '../contestants/contestant.js';
+import { bare, contestants, onRedis } from '../contestants/index.js';
 import { monotonicMs } from '../monotonic.js';
 import { median, sum } from '../stats.js';
 import type { Rush } from '../tasks/rush.js';
@@ -72,9 +73,9 @@ function herdOf(size: number, { bars, rounds }: { bars: readonly Bar[]; rounds?:
     entries: entriesOf(contestants, async (contestant, rig) => {
       const replica = rig.replica(contestant);
       const callers = rig.callers(size);
-      const idealMs = await rig.idealMs(replica, callers);
+      const idealMs = await rig.idealMs(bare, replica, callers);
       const limitMs = rig.limitMs(LIMIT_MS);
-      const terms = { contestant: contestant.name, key: rig.freshKey(), callers, limitMs };
+      const terms = { contestant: idOf(contestant), key: rig.freshKey(), callers, limitMs };
       const outcome = await replica.ask('rush', terms);
       if (outcome.served < callers) {
         await rig.replace(replica);
@@ -90,37 +91,50 @@ function herdOf(size: number, { bars, rounds }: { bars: readonly Bar[]; rounds?:
 }
 
 /** The same crowd, spread over several replicas. */
-export const herdOfProcesses: Discipline = {
+export const herdOfProcesses = herdOfProcessesOf(onRedis, {
   name: 'herd-processes',
-  title: `${SPREAD_WAITERS} callers of one key, in ${PROCESSES} processes`,
-  rounds: 5,
-  columns,
+  title: `${SPREAD_WAITERS} callers of one key`,
+  size: SPREAD_WAITERS,
   bars: [],
-  entries: entriesOf(contestants, async (contestant, rig) => {
-    const crowd = rig.crowd(contestant, PROCESSES);
-    const each = rig.size(SPREAD_WAITERS / PROCESSES);
-    const callers = each * crowd.length;
-    const limitMs = rig.limitMs(LIMIT_MS);
-    for (const one of crowd) await one.ask('ready', { contestant: contestant.name });
-    const [first] = crowd;
-    const idealMs = first ? await rig.idealMs(first, callers) : NaN;
-    const startAtMs = monotonicMs() + HEAD_START_MS;
-    const terms = { contestant: contestant.name, key: rig.freshKey(), callers: each, startAtMs, limitMs };
-    const outcomes = await Promise.all(crowd.map((one) => one.ask('rush', terms)));
-    const served = sum(outcomes.map((outcome) => outcome.served));
-    if (served < callers) {
-      for (const one of crowd) await rig.replace(one);
-      return unfinished(served, callers, limitMs);
-    }
-    await rig.tidy(contestant, ...crowd);
-    return inIdeals(
-      lastEndMs(outcomes) - startAtMs,
-      idealMs,
-      callers,
-      sum(outcomes.map(({ calls }) => calls)),
-    );
-  }),
-};
+});
+
+export function herdOfProcessesOf(
+  { contestants, server, bare }: Field,
+  { name, title, size, bars }: { name: string; title: string; size: number; bars: readonly Bar[] },
+): Discipline {
+  return {
+    name,
+    title: `${title}, in ${PROCESSES} processes`,
+    server,
+    rounds: 5,
+    columns,
+    bars,
+    entries: entriesOf(contestants, async (contestant, rig) => {
+      const crowd = rig.crowd(contestant, PROCESSES);
+      const each = rig.size(size / PROCESSES);
+      const callers = each * crowd.length;
+      const limitMs = rig.limitMs(LIMIT_MS);
+      for (const one of crowd) await one.ask('ready', { contestant: idOf(contestant) });
+      const [first] = crowd;
+      const idealMs = first ? await rig.idealMs(bare, first, callers) : NaN;
+      const startAtMs = monotonicMs() + HEAD_START_MS;
+      const terms = { contestant: idOf(contestant), key: rig.freshKey(), callers: each, startAtMs, limitMs };
+      const outcomes = await Promise.all(crowd.map((one) => one.ask('rush', terms)));
+      const served = sum(outcomes.map((outcome) => outcome.served));
+      if (served < callers) {
+        for (const one of crowd) await rig.replace(one);
+        return unfinished(served, callers, limitMs);
+      }
+      await rig.tidy(contestant, ...crowd);
+      return inIdeals(
+        lastEndMs(outcomes) - startAtMs,
+        idealMs,
+        callers,
+        sum(outcomes.map(({ calls }) => calls)),
+      );
+    }),
+  };
+}
 
 function lastEndMs(outcomes: readonly Rush[]): number {
   return Math.max(...outcomes.map(({ endedAtMs }) => endedAtMs));

@@ -1,4 +1,5 @@
 import { callers } from './callers.js';
+import { inDatabases } from './databases.js';
 import { decorator } from './decorator.js';
 import type { Discipline } from './discipline.js';
 import { fairness } from './fairness.js';
@@ -22,4 +23,5 @@ export const disciplines: readonly Discipline[] = [
   start,
   startNest,
   imports,
+  ...inDatabases,
 ];

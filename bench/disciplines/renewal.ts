@@ -1,3 +1,4 @@
+import { idOf } from '../contestants/contestant.js';
 import { contestants } from '../contestants/index.js';
 import { median, sum } from '../stats.js';
 import { alsoColumn, alsoOf, quantileColumn, turnsOf } from './columns.js';
@@ -49,7 +50,7 @@ function renewalOf(size: number, { ttls, bars }: { ttls: number; bars: readonly 
       if (!contestant.renews) return { remark: 'does not renew' };
       return rig.inFreshReplica(async (replica) => {
         const leases = rig.size(size);
-        const terms = { contestant: contestant.name, prefix: rig.freshKey(), leases, ttlMs: TTL_MS };
+        const terms = { contestant: idOf(contestant), prefix: rig.freshKey(), leases, ttlMs: TTL_MS };
         const heapBytes = await replica.ask('hold', terms);
         const ticks = rig.quick ? 1 : TICKS_IN_TTL * (contestant.name === 'interlock' ? ttls : 1);
         const forMs = rig.quick ? QUICK_MS : (ticks * TTL_MS) / TICKS_IN_TTL;

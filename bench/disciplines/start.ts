@@ -1,3 +1,4 @@
+import { idOf } from '../contestants/contestant.js';
 import { contestants } from '../contestants/index.js';
 import type { Locking } from '../tasks/start.js';
 import { spreadColumns } from './columns.js';
@@ -13,7 +14,7 @@ export const start: Discipline = {
   bars: [],
   entries: entriesOf(contestants, (contestant, rig) =>
     rig.inFreshReplica(async (replica) => {
-      const tookMs = await replica.ask('firstLock', { contestant: contestant.name });
+      const tookMs = await replica.ask('firstLock', { contestant: idOf(contestant) });
       return { values: [tookMs], calls: 0, acquisitions: 1 };
     }),
   ),

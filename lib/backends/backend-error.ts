@@ -11,6 +11,7 @@ export type Certainty = 'denied' | 'unknown';
 /** The only error that a method of a {@link LockBackend} may reject with. */
 export class BackendError extends Error {
   override readonly name = 'BackendError';
+  /** What it says about the server's state. */
   readonly certainty: Certainty;
 
   /**

@@ -20,6 +20,7 @@ export interface Claim {
   readonly key: string;
   /** Unique to this acquisition; out of the same characters, at most 128 of them. */
   readonly owner: string;
+  /** How it is to be held. */
   readonly mode: LockMode;
   /** Permits wanted; 1 in the other modes. */
   readonly take: number;
@@ -35,6 +36,7 @@ export interface Claim {
 
 /** A claim that was granted. */
 export interface Grant {
+  /** The claim as it was made. */
   readonly claim: Claim;
   /** Strictly above every fence that was given out for this key before. */
   readonly fence: bigint;
@@ -68,6 +70,7 @@ export interface Busy {
  * again by `retry()`.
  */
 export interface Place {
+  /** Who is in the way, by the last answer. */
   readonly busy: Busy;
   /**
    * Calls `wake` when asking again is worth while. It is a hint: spurious, late and lost are legal. Replaces
@@ -80,9 +83,13 @@ export interface Place {
 
 /** One holder of a key, as the server sees it. */
 export interface HolderSnapshot {
+  /** That of its claim; it begins with the identity of its service. */
   readonly owner: string;
+  /** The permits that it took; 1 in the other modes. */
   readonly take: number;
+  /** That of its grant. */
   readonly fence: bigint;
+  /** Its remaining lease in milliseconds, or the rest of what `state` says. */
   readonly expiresInMs: number;
   /**
    * Absent while it has a lease. `lingering`: released, and kept busy until then. `delayed`: its lease ran out, and
@@ -93,10 +100,13 @@ export interface HolderSnapshot {
 
 /** The state of one key, as the server sees it. */
 export interface LockSnapshot {
+  /** With its prefix on the seam, without it from the service. */
   readonly key: string;
+  /** That of the holders; without any, that of the first who waits. */
   readonly mode: LockMode;
   /** Permits that exist, by the smallest claim among the holders; 1 when exclusive, 0 when shared. */
   readonly of: number;
+  /** In no order; empty when the key is kept for whoever waits first. */
   readonly holders: readonly HolderSnapshot[];
   /** How many stand in the server's line. One process is one waiter, however many callers wait in it. */
   readonly waiting: number;
@@ -106,7 +116,9 @@ export interface LockSnapshot {
 export interface NodeHealth {
   /** Where it is, without credentials. */
   readonly node: string;
+  /** `primary`, `replica`, or another word of the backend's; `unknown` when it did not say. */
   readonly role: string;
+  /** Whether it answered in time, and can do its part. */
   readonly state: 'up' | 'down';
   /**
    * True when the locks work without it: a replica, a Sentinel. Of all others, a majority has to be up. Default false.
@@ -114,6 +126,7 @@ export interface NodeHealth {
   readonly spare?: boolean;
   /** How long it took to answer, in milliseconds. */
   readonly latencyMs?: number;
+  /** Of the server's software. */
   readonly version?: string;
   /** A sentence, when it is down. */
   readonly error?: string;
@@ -121,7 +134,9 @@ export interface NodeHealth {
 
 /** What a backend promises; the contract suite runs the lines that these admit. */
 export interface BackendTraits {
+  /** For messages and events, like 'redis'. */
   readonly name: string;
+  /** Those that it can keep; a claim of any other is refused before it is sent. */
   readonly modes: readonly LockMode[];
   /** `strict`: fences always rise. `clocked`: they do, with the one exception that the backend documents. */
   readonly fence: 'strict' | 'clocked';
@@ -144,6 +159,7 @@ export interface BackendTraits {
 
 /** What the core lends to a backend. */
 export interface BackendContext {
+  /** Where all times of the backend come from. */
   readonly clock: Clock;
   /** Who we are, for people: it is part of every owner. */
   readonly identity: string;
@@ -173,6 +189,7 @@ export interface BackendContext {
  * 7. Server time decides expiry; the clocks of clients are never compared.
  */
 export interface LockBackend {
+  /** What it promises; they do not change. */
   readonly traits: BackendTraits;
 
   /** Connects and checks the server, its version and its settings. Fails fast, in a sentence. Called once. */
@@ -228,6 +245,7 @@ export interface LockBackend {
   stop(): Promise<void>;
 }
 
+/** What a server says to a renewal: done; not that owner's any more; or it cannot tell. */
 export type RenewOutcome = 'renewed' | 'gone' | 'unknown';
 
 /** Tells a grant from a place. */

@@ -26,3 +26,16 @@ function tellAll(this: AbortSignal): void {
   waiting.delete(this);
   for (const listener of [...listeners].reverse()) listener();
 }
+
+/** What the promise comes to; undefined when the signal aborts first. */
+export function unlessAborted<T>(
+  signal: AbortSignal | undefined,
+  promise: Promise<T>,
+): Promise<T | undefined> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => resolve(undefined);
+    onceAborted(signal, onAbort);
+    promise.then(resolve, reject).finally(() => forgetAbort(signal, onAbort));
+  });
+}

@@ -2,9 +2,13 @@ import type { LockMode } from '../backends/lock-backend.js';
 
 /** How many locks of one mode and pattern this process holds, and how many of its callers wait for such. */
 export interface Census {
+  /** How they are held, or are to be. */
   readonly mode: LockMode;
+  /** What their keys have in common; undefined for those without one. */
   readonly pattern: string | undefined;
+  /** Locks that this process holds; one that several leases share by re-entry counts once. */
   readonly held: number;
+  /** Callers of this process that wait. */
   readonly waiting: number;
 }
 

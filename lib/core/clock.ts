@@ -1,5 +1,6 @@
 /** A timer that was set on a {@link Clock}. Clearing it twice, or after it fired, is harmless. */
 export interface Timer {
+  /** It does not fire from here on. */
   clear(): void;
 }
 

@@ -236,7 +236,9 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     this.place = place;
     place.onHint(() => this.attempt());
     if (this.hinted || (this.freedHere && this.isNext(place))) return this.attempt();
-    this.retryIn(Math.max(SHORTEST_PAUSE_MS, this.pauseMs(place.busy)));
+    const { expiresInMs: toldMs = NaN } = place.busy;
+    const expiresInMs = Number.isNaN(toldMs) ? Infinity : toldMs;
+    this.retryIn(Math.max(SHORTEST_PAUSE_MS, Math.min(this.pollMs(), expiresInMs + 1)));
   }
 
   /** As far as we were told. */
@@ -244,14 +246,7 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     return (busy.ahead ?? 0) === 0;
   }
 
-  /** How long until it asks without a hint. */
-  private pauseMs({ expiresInMs }: Busy): number {
-    const pollMs = this.pollMs();
-    // an expiry that is no number counts for nothing
-    return expiresInMs !== undefined && expiresInMs + 1 < pollMs ? expiresInMs + 1 : pollMs;
-  }
-
-  /** The same without a reason. */
+  /** How long until it asks by itself, without a reason. */
   private pollMs(): number {
     const { rollCall, backend } = this.arena;
     if (!rollCall.isHeld) return backend.traits.pollMs;

@@ -38,11 +38,11 @@ function isKind(value: unknown): value is { kind: string } {
 /** The key was not to be had within the wait. */
 export class LockTimeoutError extends LockError {
   static override readonly kind = 'LockTimeoutError';
-  /** How long the caller waited. */
+  /** How long the caller waited, in whole milliseconds. */
   readonly waitedMs: number;
   /** The owner in the way, when the server said so. Its first part is the holder's identity. */
   readonly holder: string | undefined;
-  /** The remaining lease of the holder, when the server said so. */
+  /** The remaining lease of the holder in milliseconds, when the server said so. */
   readonly expiresInMs: number | undefined;
 
   constructor(
@@ -65,6 +65,7 @@ export type LossReason = 'gone' | 'silent' | 'shutdown';
 /** A lock that was held is not held any more, though nobody released it. Also the reason of `lease.signal`. */
 export class LockLostError extends LockError {
   static override readonly kind = 'LockLostError';
+  /** How it was noticed. */
   readonly reason: LossReason;
   /** The fence that is stale now. */
   readonly fence: bigint;
@@ -104,6 +105,7 @@ export interface LeaderInfo {
 /** This process does not lead the group, or not any more. */
 export class NotLeaderError extends LockError {
   static override readonly kind = 'NotLeaderError';
+  /** The group that it does not lead. */
   readonly group: string;
   /** Who does, where that was known. */
   readonly leader: LeaderInfo | undefined;

@@ -9,6 +9,7 @@ import { safeStream } from './safe-stream.js';
 export interface LockSubject {
   /** That of the caller, without the prefix. */
   readonly key: string;
+  /** How it is held, or was to be. */
   readonly mode: LockMode;
   /**
    * What the keys of the call have in common: the template of `@Locked`, or the option `pattern`. Unlike keys, there
@@ -69,6 +70,7 @@ export type LockEvent =
 
 /** What is published on the diagnostics channel `nestjs-interlock`. */
 export interface LockMessage {
+  /** What happened. */
   readonly event: LockEvent;
   /** Whose event it is. */
   readonly locks: {

@@ -3,7 +3,9 @@ import { LockError } from './errors.js';
 /** A write came with a fence that is older than one already seen: its holder lost the lock. */
 export class StaleFenceError extends LockError {
   static override readonly kind = 'StaleFenceError';
+  /** That of the write. */
   readonly fence: bigint;
+  /** The newest that was seen for the key. */
   readonly newestFence: bigint;
 
   constructor(key: string, fence: bigint, newestFence: bigint) {

@@ -34,6 +34,9 @@ export function canonicalKey(prefix: string, key: unknown): string {
   return `${prefix}:${readable}~${digest}`;
 }
 
+/** One key or several; of several, all are acquired or none. */
+export type Keys = string | readonly string[];
+
 /** A key by its two names: the canonical one, and the one that its caller wrote. */
 export interface NamedKey {
   readonly key: string;

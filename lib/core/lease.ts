@@ -9,16 +9,17 @@ import type { Hold } from './hold.js';
 export interface Lease {
   /** The key, as the caller wrote it; of several the first in their global order. */
   readonly key: string;
+  /** All of them, as the caller wrote them, in their global order. */
   readonly keys: readonly string[];
   /** A number above those of all earlier holders of this key; of several keys, that of `key`. */
   readonly fence: bigint;
-  /** By key. */
+  /** The fence of each key, by the key as the caller wrote it. */
   readonly fences: ReadonlyMap<string, bigint>;
   /** Aborts, with a `LockLostError` as its reason, when a lock is lost; never by a release. */
   readonly signal: AbortSignal;
   /** Whether it is neither released nor lost, by the clock as it is now. */
   readonly held: boolean;
-  /** How much longer the locks are certainly ours without another renewal; 0 when they are not held. */
+  /** How many milliseconds longer the locks are certainly ours without another renewal; 0 when they are not held. */
   readonly expiresInMs: number;
   /**
    * Reads the clock, so it tells the truth after a blocked event loop too, when no signal has fired yet.
@@ -31,7 +32,10 @@ export interface Lease {
   /**
    * Sets the remaining lease to `ttl` from now, and renewals to the same.
    *
+   * @param ttl from 20 ms to 24 hours
    * @throws LockLostError when a lock was lost
+   * @throws LockError when the lease was released
+   * @throws LockConfigurationError when the ttl is none
    * @throws LockUnavailableError when the server did not confirm it; the lease goes on, by the shorter
    *   of the old and the new ttl
    */
@@ -48,6 +52,9 @@ export interface Lease {
    * A text by which `LockService.adopt`, also in another process, goes on with these locks. When this lease was
    * acquired with `renew: false`, they are in the hands of whoever has the text from now on: neither its end
    * here nor a shutdown gives them back, only their ttl does.
+   *
+   * @throws LockLostError when a lock was lost
+   * @throws LockError when the lease was released
    */
   handle(): string;
   /** Releases, for `await using`; never throws: what fails is in `events$`. */

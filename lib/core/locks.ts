@@ -1,15 +1,17 @@
 import type { Observable } from 'rxjs';
-import type { BackendContext, LockBackend, LockSnapshot, RenewOutcome } from '../backends/lock-backend.js';
-import { forgetAbort, onceAborted } from './abort.js';
+import type { LockBackend, LockSnapshot } from '../backends/lock-backend.js';
+import { unlessAborted } from './abort.js';
 import type { Census } from './census.js';
 import { Acquirer } from './acquirer.js';
+import { assertRenewed, assertSamePrefix } from './adoption.js';
+import { BackendLife } from './backend-life.js';
 import { currentScope, runInScope, type Scope } from './context.js';
-import { LockConfigurationError, LockError, LockLostError, LockUnavailableError } from './errors.js';
+import { LockConfigurationError, LockError, LockUnavailableError } from './errors.js';
 import { LockEvents, type LockEvent, type LockMessage } from './events.js';
-import { unpackHandle, type HandlePart } from './handle.js';
+import { unpackHandle } from './handle.js';
 import { Health, type HealthOptions, type LockHealth } from './health.js';
 import { answersOf } from './keeper.js';
-import { canonicalKey, canonicalKeys, type NamedKey } from './key.js';
+import { canonicalKey, canonicalKeys, type Keys, type NamedKey } from './key.js';
 import { HeldLease, lossOf, type Lease } from './lease.js';
 import { NodeWatch } from './node-watch.js';
 import { termsOf, type GuardOptions, type LockOptions, type Terms } from './options.js';
@@ -17,9 +19,6 @@ import { outcomeOf } from './outcome.js';
 import { errorOf, type Refusal } from './refusal.js';
 import { settingsOf, type LockSettings, type ResolvedSettings } from './settings.js';
 import type { LockTracer } from './tracer.js';
-
-/** One key or several; of several, all are acquired or none. */
-export type Keys = string | readonly string[];
 
 /** What a health check leaves behind, should its release be lost, is gone after that. */
 const PROBE_TTL_MS = 10_000;
@@ -38,10 +37,8 @@ export class Locks {
   private readonly usualTerms: Terms;
   private readonly healthChecks: Health;
   private readonly nodes: NodeWatch;
-  private starting: Promise<void> | undefined;
-  private stopping: Promise<void> | undefined;
+  private readonly life: BackendLife;
   private tracer: LockTracer | undefined;
-  private running = false;
 
   /** @throws LockConfigurationError when a setting is wrong */
   constructor(
@@ -58,10 +55,11 @@ export class Locks {
     this.healthChecks = new Health({
       clock: this.settings.clock,
       backend,
-      obstacle: () => this.obstacle(),
+      obstacle: () => this.life.obstacle,
       tryLock: () => this.tryLock(),
       seen: (found) => this.nodes.see(found),
     });
+    this.life = this.lifeOf(backend);
   }
 
   /** How many locks this process holds, how many of its callers wait, how many clean-ups are owed. */
@@ -132,6 +130,7 @@ export class Locks {
    * A function that does what `fn` does while holding the key: for callbacks that no decorator reaches.
    *
    * @param key a key, several, or a function that makes them from the arguments
+   * @throws LockConfigurationError at once, when an option is wrong; its calls throw like {@link using}
    */
   wrap<A extends unknown[], T>(
     fn: (...args: A) => Promise<T> | T,
@@ -148,7 +147,12 @@ export class Locks {
     };
   }
 
-  /** Who holds the key, until when, and how many wait; null when nobody does. */
+  /**
+   * Who holds the key, until when, and how many wait; null when nobody does.
+   *
+   * @throws LockUnavailableError when the lock server did not say
+   * @throws LockKeyError when the key is none
+   */
   async inspect(key: string): Promise<LockSnapshot | null> {
     const canonical = canonicalKey(this.settings.prefix, key);
     const snapshot = await this.ask(`look at "${key}"`, () => this.backend.inspect(canonical));
@@ -158,6 +162,9 @@ export class Locks {
   /**
    * All held keys that begin with `prefix`, in no order. A key that was long or unusual appears in its short
    * form.
+   *
+   * @param prefix of the keys as their callers write them. Default: all
+   * @throws LockUnavailableError when the lock server did not say
    */
   async *list(prefix = ''): AsyncGenerator<LockSnapshot, void, undefined> {
     await this.start();
@@ -179,6 +186,8 @@ export class Locks {
    * know that the holder is stuck; a holder that still works is only stopped by a fence.
    *
    * @returns false when nobody held it
+   * @throws LockUnavailableError when the lock server did not confirm it; it may have been done
+   * @throws LockKeyError when the key is none
    */
   async forceRelease(key: string): Promise<boolean> {
     const canonical = canonicalKey(this.settings.prefix, key);
@@ -193,22 +202,18 @@ export class Locks {
    * it was acquired with `renew: false`.
    *
    * @throws LockLostError when a lock is not that owner's any more
+   * @throws LockUnavailableError when the lock server did not say, or not in time
+   * @throws LockConfigurationError when the text is no handle, or that of a service with another prefix
    */
   async adopt(handle: string, options: Pick<LockOptions, 'renew'> = {}): Promise<Lease> {
     const terms = this.terms(options);
     const parts = unpackHandle(handle);
-    for (const { grant, name } of parts) {
-      if (grant.claim.key !== canonicalKey(this.settings.prefix, name)) {
-        throw new LockConfigurationError(
-          `The handle of "${name}" is from a service with another prefix; adopt it where the prefix is the same.`,
-        );
-      }
-    }
+    assertSamePrefix(parts, this.settings.prefix);
     await this.start();
     const sentAtMs = this.settings.clock.now();
     const grants = parts.map(({ grant }) => grant);
     const answers = answersOf(await this.ask(`adopt "${parts[0].name}"`, () => this.backend.renew(grants)));
-    parts.forEach((part, index) => refuseUnlessRenewed(part, answers[index]));
+    assertRenewed(parts, answers);
     const lease = this.acquirer.adopt(parts, sentAtMs, terms);
     if (lease) return lease;
     const { name } = parts[0];
@@ -225,18 +230,22 @@ export class Locks {
     return this.healthChecks.check(options);
   }
 
-  /** Connects to the lock server, once; all verbs wait for it. */
+  /**
+   * Connects to the lock server, once; all verbs wait for it. After a failure the next call tries again.
+   *
+   * @throws LockUnavailableError when the server cannot be used within `startTimeout`, or after `stop()`
+   */
   start(): Promise<void> {
-    if (this.stopping) return Promise.reject(new LockUnavailableError('The lock service is shut down.'));
-    return (this.starting ??= this.startBackend());
+    return this.life.start();
   }
 
   /**
    * Rejects all waiters, gives everything back, cleans up, and closes what the backend opened. What is still
-   * held is lost to its holder, who is told by its signal. Bounded by the setting `shutdownTimeout`.
+   * held is lost to its holder, who is told by its signal. Takes no longer than `shutdownTimeout` and three times
+   * `callTimeout`, whatever the server does; never rejects.
    */
   stop(): Promise<void> {
-    return (this.stopping ??= this.shutDown());
+    return this.life.stop();
   }
 
   /** @throws LockConfigurationError that says which option is wrong, and how */
@@ -343,47 +352,25 @@ export class Locks {
     return refusal({ kind: 'unavailable', certainty: 'denied', error });
   }
 
-  private async startBackend(): Promise<void> {
-    const { clock, identity, startTimeoutMs } = this.settings;
-    const context: BackendContext = {
-      clock,
-      identity,
-      doubt: (owner) => this.acquirer.doubt((claim) => owner === undefined || claim.owner === owner),
-      report: (error) => {
-        this.events.alert({ type: 'backend-error', error });
-        this.nodes.suspect();
+  private lifeOf(backend: LockBackend): BackendLife {
+    const { clock, identity } = this.settings;
+    return new BackendLife(backend, this.settings, {
+      context: {
+        clock,
+        identity,
+        doubt: (owner) => this.acquirer.doubt((claim) => owner === undefined || claim.owner === owner),
+        report: (error) => {
+          this.events.alert({ type: 'backend-error', error });
+          this.nodes.suspect();
+        },
       },
-    };
-    let awaited = true;
-    const start = async (): Promise<void> => {
-      await this.backend.start(context);
-      // one that comes up when nobody waits for it any more would stay open for ever
-      if (awaited && !this.stopping) this.running = true;
-      else await this.backend.stop();
-    };
-    const outcome = await outcomeOf(clock, startTimeoutMs, start);
-    if (outcome.ok) return this.acquirer.open();
-    awaited = false;
-    this.starting = undefined;
-    if (outcome.error instanceof LockError) throw outcome.error;
-    const { name } = this.backend.traits;
-    throw new LockUnavailableError(`The lock backend "${name}" did not start: ${outcome.error.message}`, {
-      cause: outcome.error,
+      opened: () => this.acquirer.open(),
+      close: () => {
+        this.nodes.stop();
+        return this.acquirer.close();
+      },
+      closed: () => this.events.complete(),
     });
-  }
-
-  private async shutDown(): Promise<void> {
-    this.nodes.stop();
-    await this.acquirer.close();
-    // a backend that others share is stopped by those alone who have started it
-    if (this.running)
-      await outcomeOf(this.settings.clock, this.settings.callTimeoutMs, () => this.backend.stop());
-    this.events.complete();
-  }
-
-  private obstacle(): string | undefined {
-    if (this.stopping) return 'The lock service is shut down.';
-    return this.running ? undefined : 'The lock service has not started.';
   }
 
   /** By a key of our own. One that a probe before it left behind is proof enough that the server grants locks. */
@@ -415,37 +402,10 @@ function leaseOf(result: HeldLease | Refusal): HeldLease {
   throw errorOf(result);
 }
 
-/** Undefined when the signal aborts first. */
-function unlessAborted<T>(signal: AbortSignal | undefined, promise: Promise<T>): Promise<T | undefined> {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => resolve(undefined);
-    onceAborted(signal, onAbort);
-    promise.then(resolve, reject).finally(() => forgetAbort(signal, onAbort));
-  });
-}
-
 function refuseMode(backend: LockBackend, { mode }: Terms): void {
   const { modes, name } = backend.traits;
   if (modes.includes(mode)) return;
   throw new LockConfigurationError(
     `The backend "${name}" has no ${mode} locks, only ${modes.join(', ')}; use one of these, or another backend.`,
   );
-}
-
-function refuseUnlessRenewed({ name, grant }: HandlePart, answer: RenewOutcome | undefined): void {
-  if (answer === 'renewed') return;
-  if (answer !== 'gone') {
-    throw new LockUnavailableError(
-      `Could not adopt "${name}": the lock server did not confirm it; try again.`,
-      {
-        key: name,
-      },
-    );
-  }
-  throw new LockLostError(`The lock "${name}" of this handle is not its owner's any more; acquire it anew.`, {
-    key: name,
-    reason: 'gone',
-    fence: grant.fence,
-  });
 }

@@ -1,6 +1,6 @@
 import { LockConfigurationError, LockKeyError, show } from '../core/errors.js';
 import { KeyTemplate, type Placeholder } from '../core/key-template.js';
-import type { Keys } from '../core/locks.js';
+import type { Keys } from '../core/key.js';
 import { keyParamsOf } from './key-param.decorator.js';
 import { originalOf, type Method } from './method-wrapper.js';
 import { parametersOf, type Parameters } from './parameter-names.js';

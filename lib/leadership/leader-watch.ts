@@ -6,6 +6,7 @@ import { leaderKey, replicaOf } from './leadership-settings.js';
 
 /** Who leads a group. */
 export interface Leader extends LeaderInfo {
+  /** The group that it leads. */
   readonly group: string;
 }
 

@@ -27,6 +27,7 @@ import { leaderServiceToken } from './leader.tokens.js';
 export class LeaderGuard implements CanActivate {
   protected readonly group: string = DEFAULT_GROUP;
 
+  /** @param leaders the elections of the module; without them every request is refused */
   constructor(@Optional() @Inject(leaderServiceToken()) protected readonly leaders?: LeaderService) {
     leaders?.join(this.group);
   }

@@ -29,6 +29,7 @@ export interface LeaderCall {
 
 /** How long a caller waits for the end of a group. */
 export interface LeadershipWait {
+  /** Default: 'default'. */
   readonly group?: string;
   /** Gives up waiting when it aborts. */
   readonly signal?: AbortSignal;

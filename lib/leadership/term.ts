@@ -7,6 +7,7 @@ import type { Election } from './leadership-settings.js';
 
 /** One leadership of this replica, from an election to its end. */
 export interface Leadership {
+  /** The group that is led. */
   readonly group: string;
   /** The fence of the lock: above those of all earlier leaders of the group. */
   readonly term: bigint;

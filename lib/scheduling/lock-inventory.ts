@@ -10,11 +10,13 @@ import { scheduleOf, type Schedule } from './schedule.js';
 
 /** One guarded method of an application. */
 export interface GuardedMethod {
+  /** By which decorator. */
   readonly kind: GuardKind;
   /** `Reports.nightly`, by the class that is provided. */
   readonly site: string;
   /** The key, the group or the job. */
   readonly subject: string;
+  /** What calls it by the clock; undefined when nothing does. */
   readonly schedule: Schedule['kind'] | undefined;
   /** How many instances Nest keeps; 0 when it makes one for each request. */
   readonly instances: number;

@@ -43,6 +43,7 @@ export type BackendMethod =
 
 /** One call that was made. */
 export interface BackendCall {
+  /** What was called. */
   readonly method: BackendMethod;
   /** Its number among all calls, from 1. */
   readonly n: number;
@@ -50,9 +51,11 @@ export interface BackendCall {
   readonly nOfMethod: number;
   /** What it was about; the first one in a batch of renewals, the prefix of a list. */
   readonly key?: string;
+  /** Whose call it was; absent for calls about no claim. */
   readonly owner?: string;
   /** How many leases a batch of renewals has, or claims a sign of life; 1 for other calls. */
   readonly size: number;
+  /** How it was made to fail; absent when it was not. */
   readonly fault?: Fault;
 }
 
@@ -60,9 +63,11 @@ export interface BackendCall {
 export interface FaultyCall {
   /** Counted from 1. */
   readonly call: number;
+  /** Whose calls are counted. Default: all are. */
   readonly method?: BackendMethod;
+  /** How it fails. */
   readonly fault: Fault;
-  /** Default false. */
+  /** Whether all later ones fail as well. Default false. */
   readonly onward?: boolean;
 }
 

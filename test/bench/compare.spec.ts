@@ -55,6 +55,6 @@ test('an entry that says why it has no figure is not asked again, and its row sa
 test('a contestant that cannot be loaded says what it needs', async () => {
   const load = (): Promise<never> => Promise.reject(new Error('Cannot find package\nand more'));
 
-  expect(await whyAbsent({ name: 'x', load, needs: 'Node 22', renews: true })).toBe('needs Node 22');
-  expect(await whyAbsent({ name: 'x', load, renews: true })).toBe('Cannot find package');
+  expect(await whyAbsent({ load, needs: 'Node 22' })).toBe('needs Node 22');
+  expect(await whyAbsent({ load })).toBe('Cannot find package');
 });

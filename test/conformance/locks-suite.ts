@@ -7,7 +7,8 @@ import type { LockBackend } from '../../lib/backends/lock-backend.js';
 import { SystemClock, type Clock } from '../../lib/core/clock.js';
 import { LockLostError, LockTimeoutError } from '../../lib/core/errors.js';
 import type { Lease } from '../../lib/core/lease.js';
-import { Locks, type Keys } from '../../lib/core/locks.js';
+import type { Keys } from '../../lib/core/key.js';
+import { Locks } from '../../lib/core/locks.js';
 import type { LockOptions } from '../../lib/core/options.js';
 import type { LockSettings } from '../../lib/core/settings.js';
 import { faulty, type FaultyBackend, type Fault } from '../../lib/testing/faulty-backend.js';
@@ -296,8 +297,8 @@ function basics(scene: Scene): void {
     };
     for (let round = 0; round < 3; round++) {
       await rises(await one.acquire('k')).release();
-      rises(await two.acquire('k', { ttl: 100, renew: false }));
-      await sleep(120);
+      const { expiresInMs } = rises(await two.acquire('k', { ttl: 300, renew: false }));
+      await sleep(expiresInMs + 20);
       rises(await one.acquire('k'));
       await two.forceRelease('k');
       await rises(await two.acquire('k')).release();
@@ -729,9 +730,9 @@ function order(scene: Scene): void {
   scene('[38] taking the key again at once starves nobody', async (stage) => {
     const services = await stage.all(3);
     const turns = [0, 0, 0];
-    const endMs = performance.now() + 1_500;
+    const sum = (): number => turns.reduce((sum, count) => sum + count, 0);
     const greedy = services.map(async (locks, index) => {
-      while (performance.now() < endMs) {
+      while (sum() < 90) {
         await stage.using(locks, 'k', { wait: '10s', ttl: '5s' }, async () => {
           turns[index]!++;
           await sleep(1);
@@ -739,7 +740,6 @@ function order(scene: Scene): void {
       }
     });
     await Promise.all(greedy);
-    expect(Math.min(...turns)).toBeGreaterThan(20);
     expect(Math.max(...turns) / Math.min(...turns)).toBeLessThanOrEqual(1.5);
   });
 }

@@ -28,11 +28,17 @@ export interface MysqlCallbackPool {
 
 /** Where the database is, and what locks in it mean. Anything else that mysql2 understands is passed on to it. */
 export interface MysqlOptions extends MysqlLockSettings {
+  /** Default 'localhost'. */
   readonly host?: string;
+  /** Default 3306. */
   readonly port?: number;
+  /** Where the tables of the locks are, unless `schema` says otherwise. Default: none. */
   readonly database?: string;
+  /** Default: none. */
   readonly user?: string;
+  /** Default: none. */
   readonly password?: string;
+  /** Options of TLS, or the name of a set of them that mysql2 has. Default: none. */
   readonly ssl?: string | object;
   /** The most connections for the locks of this process. Default 10. */
   readonly connectionLimit?: number;

@@ -49,11 +49,17 @@ export interface PostgresPool {
 
 /** Where the database is, and what locks in it mean. Anything else that pg understands is passed on to it. */
 export interface PostgresOptions extends PostgresLockSettings {
+  /** Default, as of all that say where and who: what pg finds in the environment, else 'localhost'. */
   readonly host?: string;
+  /** Default 5432. */
   readonly port?: number;
+  /** Default: the user's name. */
   readonly database?: string;
+  /** Default: the user that this process runs as. */
   readonly user?: string;
+  /** A function is asked for each new connection. Default: none. */
   readonly password?: string | (() => string | Promise<string>);
+  /** True, or options of Node's `tls.connect`. Default false. */
   readonly ssl?: boolean | object;
   /** The most connections for the locks of this process, besides one that listens. Default 10. */
   readonly max?: number;

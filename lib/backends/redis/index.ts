@@ -11,6 +11,7 @@ export type { RedisLockSettings } from './redis-settings.js';
  *
  * @param url where the server is; default: `redis://localhost:6379`
  * @param options for the client, on top of the URL, and what the locks mean: `lockDelay`, `replicas`
+ * @throws LockConfigurationError at once, when one of the latter is wrong
  *
  * @example
  * LockModule.forRoot({ backend: redis('redis://localhost:6379') })

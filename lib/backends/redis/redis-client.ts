@@ -79,13 +79,19 @@ export type RedisAddress = string | { readonly host?: string; readonly port?: nu
 
 /** Where the server is, and what locks on it mean. Anything else that ioredis understands is passed on to it. */
 export interface RedisOptions extends RedisLockSettings {
+  /** Default 'localhost'. */
   readonly host?: string;
+  /** Default 6379. */
   readonly port?: number;
   /** A Unix socket, in place of host and port. */
   readonly path?: string;
+  /** Of an ACL user. Default: the server's default user. */
   readonly username?: string;
+  /** Default: none. */
   readonly password?: string;
+  /** The number of the database; a cluster has 0 alone. Default 0. */
   readonly db?: number;
+  /** Options of Node's `tls.connect`; `{}` turns TLS on. Default: none, unless the URL is `rediss://`. */
   readonly tls?: object;
   /** Put before every key by the client, and so before the module's own prefix. */
   readonly keyPrefix?: string;
@@ -98,6 +104,7 @@ export interface RedisOptions extends RedisLockSettings {
    * to each node (`username`, `password`, `tls`, …) goes into `redisOptions`; credentials in a URL count for all nodes.
    */
   readonly cluster?: readonly RedisAddress[];
+  /** For the connection to each node of a cluster. */
   readonly redisOptions?: object;
   readonly [option: string]: unknown;
 }

@@ -2,6 +2,7 @@
 export interface GuardedLease {
   /** As it was asked for, without the prefix. */
   readonly key: string;
+  /** That of the lease. */
   readonly fence: bigint;
 }
 

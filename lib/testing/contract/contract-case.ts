@@ -8,6 +8,7 @@ export const ALL_MODES: readonly LockMode[] = ['exclusive', 'shared', 'permits']
 export interface ContractCase {
   /** Unique, and the same from version to version. */
   readonly id: string;
+  /** What it is a part of, like 'waiting'. */
   readonly theme: string;
   /** The full name of the test. */
   readonly name: string;

@@ -1,5 +1,6 @@
 /** What the suite needs of a test runner; Jest, Vitest, Mocha and node:test all fit. */
 export interface TestRunner {
+  /** A group of tests; `body` defines them at once. */
   describe(name: string, body: () => void): unknown;
   /** `timeoutMs` may be ignored. */
   it(name: string, body: () => Promise<void>, timeoutMs?: number): unknown;
