@@ -9,6 +9,7 @@ import { imports } from './imports.js';
 import { renewals } from './renewal.js';
 import { sequential } from './sequential.js';
 import { start, startNest } from './start.js';
+import { telemetry } from './telemetry.js';
 
 export const disciplines: readonly Discipline[] = [
   sequential,
@@ -20,6 +21,7 @@ export const disciplines: readonly Discipline[] = [
   fairness,
   ...renewals,
   decorator,
+  telemetry,
   start,
   startNest,
   imports,

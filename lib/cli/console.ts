@@ -12,17 +12,29 @@ export interface Console {
   confirm(question: string): Promise<boolean>;
 }
 
-export function openConsole(json: boolean): Console {
+/** What a command line has around it. */
+export interface Terminal {
+  readonly input: NodeJS.ReadableStream;
+  readonly output: NodeJS.WritableStream;
+  readonly notes: NodeJS.WritableStream;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+export function openConsole(json: boolean, { input, output, notes }: Terminal): Console {
   return {
     json,
-    say: (value, text) => void process.stdout.write(`${json ? toJson(value) : text()}\n`),
-    note: (text) => void process.stderr.write(`${text}\n`),
-    confirm,
+    say: (value, text) => void output.write(`${json ? toJson(value) : text()}\n`),
+    note: (text) => void notes.write(`${text}\n`),
+    confirm: (question) => confirm(question, input, notes),
   };
 }
 
-async function confirm(question: string): Promise<boolean> {
-  const lines = createInterface({ input: process.stdin, output: process.stderr });
+async function confirm(
+  question: string,
+  input: NodeJS.ReadableStream,
+  output: NodeJS.WritableStream,
+): Promise<boolean> {
+  const lines = createInterface({ input, output });
   const ended = once(lines, 'close').then(() => '');
   const answered = new Promise<string>((resolve) => {
     lines.question(`${question} [y/N] `, resolve);

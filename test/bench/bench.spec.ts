@@ -60,6 +60,7 @@ test('every contestant has figures in every discipline, or a reason, and all of 
     ['fairness', everybody],
     ...renewals.map((name) => [name, everybody]),
     ['decorator', ['using', '@Locked']],
+    ['telemetry', ['nobody', 'events$', 'metrics and spans']],
     ['start', everybody],
     ['start-nest', ['without locks', 'LockModule, memory', 'LockModule, redis']],
     [
@@ -83,7 +84,7 @@ test('every contestant has figures in every discipline, or a reason, and all of 
     expect(page).toContain(title);
   }
   const bars = sections.flatMap(({ bars }) => bars);
-  expect(bars).toHaveLength(21);
+  expect(bars).toHaveLength(22);
   for (const { title } of bars) expect(page).toContain(title);
   expect(page).toContain(machine);
   expect(page).not.toContain('<!--');

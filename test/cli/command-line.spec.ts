@@ -3,11 +3,14 @@ import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type { LockBackend } from '../../lib/backends/lock-backend.js';
 import { mysql } from '../../lib/backends/mysql/index.js';
 import { postgres } from '../../lib/backends/postgres/index.js';
 import { redis } from '../../lib/backends/redis/index.js';
+import { runCommandLine } from '../../lib/cli/run.js';
+import type { Duration } from '../../lib/core/duration.js';
 import { Locks } from '../../lib/core/locks.js';
 import { CompiledLibrary } from '../support/compiled-library.js';
 import { MariadbServer } from '../support/mariadb-server.js';
@@ -68,6 +71,18 @@ class Running {
 
 function run(args: readonly string[], settings?: Settings): Promise<Run> {
   return new Running(args, settings).end;
+}
+
+/** The same inside of this process, which takes a tenth of the time. */
+async function runHere(
+  args: readonly string[],
+  { input = '', environment = {} }: Settings = {},
+): Promise<Run> {
+  const [output, notes] = [new PassThrough(), new PassThrough()];
+  const code = await runCommandLine(args, { input: Readable.from([input]), output, notes, environment });
+  output.end();
+  notes.end();
+  return { code, output: await text(output), notes: await text(notes) };
 }
 
 interface World {
@@ -154,8 +169,8 @@ describe.each(worlds)('the command line on %s', (name) => {
   }, 60_000);
 
   /** `seat:12` is held by web-1 and wanted by web-2; of `report:today`, two permits of three are taken. */
-  const occupy = async (): Promise<void> => {
-    holder = new Locks(world.backend(), { identity: 'web-1', prefix: 'shop' });
+  const occupy = async (ttl: Duration = '30s'): Promise<void> => {
+    holder = new Locks(world.backend(), { identity: 'web-1', prefix: 'shop', ttl });
     waiter = new Locks(world.backend(), { identity: 'web-2', prefix: 'shop' });
     await holder.acquire('seat:12');
     await holder.acquire('report:today', { permits: 3, take: 2 });
@@ -170,9 +185,9 @@ describe.each(worlds)('the command line on %s', (name) => {
   const ownerOf = async (key: string): Promise<string | undefined> =>
     (await holder.inspect(key))?.holders[0]?.owner;
 
-  const start = (args: string, settings?: Settings): Running =>
-    new Running([...args.split(' '), '--url', world.url, '--prefix', 'shop'], settings);
-  const call = (args: string, settings?: Settings): Promise<Run> => start(args, settings).end;
+  const complete = (args: string): string[] => [...args.split(' '), '--url', world.url, '--prefix', 'shop'];
+  const start = (args: string, settings?: Settings): Running => new Running(complete(args), settings);
+  const call = (args: string, settings?: Settings): Promise<Run> => runHere(complete(args), settings);
 
   it('lists what is held, for people and for programs', async () => {
     await occupy();
@@ -216,7 +231,8 @@ describe.each(worlds)('the command line on %s', (name) => {
   }, 60_000);
 
   it('releases a key when somebody says yes, and only then; its holder is told', async () => {
-    await occupy();
+    // whom no message tells finds out by a renewal
+    await occupy('6s');
     const lost = new Promise((resolve) => {
       holder.events$.subscribe((event) => event.type === 'lost' && resolve(event.key));
     });
@@ -228,7 +244,7 @@ describe.each(worlds)('the command line on %s', (name) => {
       expect(notes).toMatch(/web-1~.*\nTake it away\?.*\[y\/N\]/s);
     }
     expect(await ownerOf('seat:12')).toMatch(/^web-1~/);
-    expect(await call('release seat:12', { input: 'y\n' })).toMatchObject({
+    expect(await start('release seat:12', { input: 'y\n' }).end).toMatchObject({
       code: 0,
       output: '"seat:12" was released.\n',
     });
@@ -244,7 +260,8 @@ describe.each(worlds)('the command line on %s', (name) => {
 
   it('examines the servers, takes locks and hands them on', async () => {
     holder = new Locks(world.backend(), { prefix: 'shop' });
-    const [people, programs] = await Promise.all([call('doctor'), call('doctor --json')]);
+    const people = await call('doctor');
+    const programs = await call('doctor --json');
     expect(people).toMatchObject({ code: 0, notes: '' });
     expect(people.output).toMatch(/^✔ connected to \w+/m);
     expect(people.output).toMatch(/^✔ .*127\.0\.0\.1:\d+.* {2}primary {2}\d+/m);
@@ -295,7 +312,6 @@ describe('the command line', () => {
     ['inspect --url redis://localhost', /^inspect needs a KEY\./],
     ['inspect a b --url redis://localhost', /^inspect takes one KEY, not several\./],
     ['doctor k --url redis://localhost', /^doctor takes nothing but options\./],
-    ['ls --speed 3', /^Unknown option '--speed'/],
     ['ls', /^Say where the locks are: --url redis:\/\/localhost:6379, or the variable INTERLOCK_URL\./],
     ['ls --url etcd://secret@localhost', /^No locks are at "etcd:"; there are redis, /],
     ['ls --url memory:', /^Locks in the memory of a process can be seen in that process alone\./],
@@ -303,21 +319,24 @@ describe('the command line', () => {
     ['watch --interval soon --url redis://localhost', /^--interval is "soon"/],
     ['sql oracle', /^There is SQL for postgres.*, not for "oracle"\./],
   ])('explains what is wrong with %j', async (args, message) => {
-    const { code, output, notes } = await run(args === '' ? [] : args.split(' '), {
-      environment: { INTERLOCK_URL: undefined as never },
-    });
+    const { code, output, notes } = await runHere(args === '' ? [] : args.split(' '));
     expect(notes).toMatch(message);
     expect(notes).toContain('Try: nestjs-interlock --help');
     expect(notes).not.toContain('secret');
     expect([code, output]).toEqual([2, '']);
   });
 
+  it('ends with the code for a wrong command line', async () => {
+    const ended = await run(['ls', '--speed', '3']);
+    expect(ended).toEqual({ code: 2, output: '', notes: expect.stringMatching(/^Unknown option '--speed'/) });
+  });
+
   it('says in a sentence that there is no server, and that a prefix is none', async () => {
     const nobody = await run(['ls', '--url', 'redis://127.0.0.1:1']);
     expect(nobody).toMatchObject({ code: 1, output: '', notes: expect.stringMatching(/ECONNREFUSED/) });
-    const prefix = await run(['ls', '--url', 'redis://127.0.0.1:1', '--prefix', 'a:b']);
+    const prefix = await runHere(['ls', '--url', 'redis://127.0.0.1:1', '--prefix', 'a:b']);
     expect(prefix).toMatchObject({ code: 1, notes: expect.stringMatching(/^prefix is "a:b"/) });
-    const ill = await run(['doctor', '--json', '--url', 'redis://127.0.0.1:1']);
+    const ill = await runHere(['doctor', '--json', '--url', 'redis://127.0.0.1:1']);
     expect(ill.code).toBe(1);
     expect(JSON.parse(ill.output)).toMatchObject({
       well: false,
@@ -326,7 +345,7 @@ describe('the command line', () => {
   });
 
   it('prints the SQL of a database, without one', async () => {
-    const { code, output } = await run(['sql', 'postgres']);
+    const { code, output } = await runHere(['sql', 'postgres']);
     expect(code).toBe(0);
     expect(output).toMatch(/^CREATE TABLE IF NOT EXISTS/);
   });

@@ -3,6 +3,7 @@ import { getEventListeners, once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Logger } from '@nestjs/common';
 import type { LockBackend } from '../../lib/backends/lock-backend.js';
 import { SystemClock, type Clock } from '../../lib/core/clock.js';
 import { LockLostError, LockTimeoutError } from '../../lib/core/errors.js';
@@ -11,11 +12,13 @@ import type { Keys } from '../../lib/core/key.js';
 import { Locks } from '../../lib/core/locks.js';
 import type { LockOptions } from '../../lib/core/options.js';
 import type { LockSettings } from '../../lib/core/settings.js';
+import { LockService } from '../../lib/lock.service.js';
 import { faulty, type FaultyBackend, type Fault } from '../../lib/testing/faulty-backend.js';
 import { HOSTILE_KEYS } from '../support/hostile-keys.js';
 import type { Share } from '../faults/judges/share.js';
 import { LeaseWitness } from '../support/lease-witness.js';
 import type { Turn } from '../support/lock-child.js';
+import { TelemetryLedger } from '../support/telemetry-ledger.js';
 
 /** Why a line cannot be asked of a backend: said, so that it is never left out in silence. */
 export interface Absent {
@@ -45,8 +48,9 @@ const CHILD = new URL('../support/lock-child.ts', import.meta.url).pathname;
 const ROOT = new URL('../../', import.meta.url).pathname;
 
 interface Service {
-  readonly locks: Locks;
+  readonly locks: LockService;
   readonly backend: FaultyBackend;
+  readonly ledger: TelemetryLedger;
 }
 
 /** The services and processes of one test. */
@@ -62,9 +66,9 @@ class Stage {
 
   async service(settings: LockSettings = {}): Promise<Service> {
     const backend = faulty(await this.options.create());
-    const locks = new Locks(backend, { prefix: this.prefix, ttl: TTL_MS, ...settings });
+    const locks = new LockService(backend, { prefix: this.prefix, ttl: TTL_MS, ...settings });
     await locks.start();
-    const service = { locks, backend };
+    const service = { locks, backend, ledger: new TelemetryLedger(locks) };
     this.services.push(service);
     return service;
   }
@@ -109,10 +113,12 @@ class Stage {
   /** Stops everything, and expects nothing to be left. */
   async close(): Promise<void> {
     for (const child of this.children) child.kill('SIGKILL');
-    for (const { backend, locks } of this.services) {
+    for (const { backend, locks, ledger } of this.services) {
       backend.plan = [];
+      await ledger.assertAgreed();
       await locks.stop();
       expect(locks.gauges).toEqual({ held: 0, waiting: 0, owed: 0 });
+      await ledger.assertEven();
     }
     expect(this.witness.violations).toEqual([]);
     const inspector = new Locks(await this.options.create(), { prefix: this.prefix });
@@ -171,7 +177,11 @@ export function describeLocks(name: string, options: LocksSuiteOptions): void {
         await body(stage);
       });
     };
-    beforeAll(() => options.open?.());
+    beforeAll(() => {
+      // it warns of what the scenes do to it
+      Logger.overrideLogger(false);
+      return options.open?.();
+    });
     afterEach(() => stage.close());
     afterAll(() => options.close?.());
 

@@ -1,12 +1,11 @@
 import type { Clock } from '../../core/clock.js';
-import { durationMs, type Duration } from '../../core/duration.js';
+import type { Duration } from '../../core/duration.js';
 import type { LockBackend } from '../lock-backend.js';
+import { lockDelayMsOf } from '../lock-settings.js';
 import { MemoryBackend } from './memory-backend.js';
 import { MemoryServer } from './memory-server.js';
 
 export { MemoryServer } from './memory-server.js';
-
-const LOCK_DELAY = { minMs: 0, maxMs: 3_600_000 };
 
 /** The options of {@link memory}. */
 export interface MemoryOptions {
@@ -16,7 +15,7 @@ export interface MemoryOptions {
   readonly server?: MemoryServer;
   /**
    * How long a key stays closed after the death of a holder: when its lease runs out, not when it is released.
-   * Default 0.
+   * At most an hour. Default 0.
    */
   readonly lockDelay?: Duration;
 }
@@ -27,10 +26,12 @@ export interface MemoryOptions {
  *
  * Services that are given the same instance exclude each other.
  *
+ * @throws LockConfigurationError when the `lockDelay` is none
+ *
  * @example
  * LockModule.forRoot({ backend: memory() })
  */
 export function memory(options: MemoryOptions = {}): LockBackend {
   const server = options.server ?? new MemoryServer(options.clock ? { clock: options.clock } : {});
-  return new MemoryBackend(server, durationMs('lockDelay', options.lockDelay ?? 0, LOCK_DELAY));
+  return new MemoryBackend(server, lockDelayMsOf(options));
 }

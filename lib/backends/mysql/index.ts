@@ -10,7 +10,8 @@ import {
 } from './mysql-client.js';
 import { mysqlNames } from './mysql-names.js';
 import { MysqlSession, type MysqlTarget } from './mysql-session.js';
-import { lockSettingsOf, withoutLockSettings, type MysqlLockSettings } from './mysql-settings.js';
+import { withoutLockSettings } from '../sql/sql-settings.js';
+import { lockSettingsOf, type MysqlLockSettings } from './mysql-settings.js';
 
 export { fenceGuard, type MysqlGuardSettings } from './fence-guard.js';
 export type {

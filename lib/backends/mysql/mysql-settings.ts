@@ -1,4 +1,5 @@
-import { createOf, lockDelayMsOf, without, type SqlLockSettings } from '../sql/sql-settings.js';
+import { lockDelayMsOf } from '../lock-settings.js';
+import { createOf, type SqlLockSettings } from '../sql/sql-settings.js';
 import { mysqlNames, type MysqlNames } from './mysql-names.js';
 
 /** What locks in a MySQL or MariaDB database mean, and where they are kept. */
@@ -13,8 +14,6 @@ export interface ResolvedMysqlSettings {
   readonly lockDelayMs: number;
 }
 
-const OURS: ReadonlySet<string> = new Set(['schema', 'name', 'create', 'lockDelay']);
-
 /** @throws LockConfigurationError that says which setting is wrong, and how */
 export function lockSettingsOf(given: MysqlLockSettings = {}): ResolvedMysqlSettings {
   return {
@@ -22,9 +21,4 @@ export function lockSettingsOf(given: MysqlLockSettings = {}): ResolvedMysqlSett
     create: createOf(given),
     lockDelayMs: lockDelayMsOf(given),
   };
-}
-
-/** What is left of the options for the client. */
-export function withoutLockSettings(given?: object): Record<string, unknown> {
-  return without(OURS, given);
 }

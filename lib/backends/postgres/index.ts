@@ -4,7 +4,8 @@ import { migrationOf } from './migration.js';
 import { isPool, type PostgresOptions, type PostgresPool } from './postgres-client.js';
 import { postgresNames } from './postgres-names.js';
 import { PostgresSession, type PostgresTarget } from './postgres-session.js';
-import { lockSettingsOf, withoutLockSettings, type PostgresLockSettings } from './postgres-settings.js';
+import { withoutLockSettings } from '../sql/sql-settings.js';
+import { lockSettingsOf, type PostgresLockSettings } from './postgres-settings.js';
 
 export { fenceGuard, type PostgresGuardSettings } from './fence-guard.js';
 export type {

@@ -1,11 +1,12 @@
 import { durationMs, type Duration } from '../../core/duration.js';
 import { LockConfigurationError, show } from '../../core/errors.js';
+import { lockDelayMsOf, without } from '../lock-settings.js';
 
 /** What the locks on a server mean, and cost. */
 export interface RedisLockSettings {
   /**
    * How long a key stays closed after the death of a holder, for resources that cannot check a fence: when its lease
-   * runs out, not when it is released. Default 0.
+   * runs out, not when it is released. At most an hour. Default 0.
    */
   readonly lockDelay?: Duration;
   /** So many replicas have to acknowledge a grant, and each renewal, before it counts. Default 0. */
@@ -21,22 +22,21 @@ export interface ResolvedLockSettings {
 }
 
 const OURS: ReadonlySet<string> = new Set(['lockDelay', 'replicas', 'replicaTimeout']);
-const DELAY = { minMs: 0, maxMs: 3_600_000 };
 const REPLICA_TIMEOUT = { minMs: 10, maxMs: 60_000 };
 const MOST_REPLICAS = 100;
 
 /** @throws LockConfigurationError that says which setting is wrong, and how */
 export function lockSettingsOf(given: RedisLockSettings = {}): ResolvedLockSettings {
   return {
-    lockDelayMs: durationMs('lockDelay', given.lockDelay ?? 0, DELAY),
+    lockDelayMs: lockDelayMsOf(given),
     replicas: replicasOf(given.replicas ?? 0),
     replicaTimeoutMs: durationMs('replicaTimeout', given.replicaTimeout ?? 500, REPLICA_TIMEOUT),
   };
 }
 
 /** What is left of the options for the client. */
-export function withoutLockSettings(given: RedisLockSettings = {}): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(given).filter(([name]) => !OURS.has(name)));
+export function withoutLockSettings(given?: object): Record<string, unknown> {
+  return without(OURS, given);
 }
 
 function replicasOf(replicas: unknown): number {

@@ -1,5 +1,6 @@
-import { durationMs, type Duration } from '../../core/duration.js';
+import type { Duration } from '../../core/duration.js';
 import { LockConfigurationError, show } from '../../core/errors.js';
+import { without } from '../lock-settings.js';
 
 /** What locks in a database mean, and where they are kept. */
 export interface SqlLockSettings {
@@ -12,17 +13,12 @@ export interface SqlLockSettings {
   readonly create?: boolean;
   /**
    * How long a key stays closed after the death of a holder, for resources that cannot check a fence: when its lease
-   * runs out, not when it is released. Default 0.
+   * runs out, not when it is released. At most an hour. Default 0.
    */
   readonly lockDelay?: Duration;
 }
 
-const DELAY = { minMs: 0, maxMs: 3_600_000 };
-
-/** @throws LockConfigurationError */
-export function lockDelayMsOf({ lockDelay = 0 }: SqlLockSettings): number {
-  return durationMs('lockDelay', lockDelay, DELAY);
-}
+const OURS: ReadonlySet<string> = new Set(['schema', 'name', 'create', 'lockDelay']);
 
 /** @throws LockConfigurationError */
 export function createOf({ create = true }: SqlLockSettings): boolean {
@@ -32,7 +28,7 @@ export function createOf({ create = true }: SqlLockSettings): boolean {
   );
 }
 
-/** The given options without those of these names: what is left for the client. */
-export function without(names: ReadonlySet<string>, given: object = {}): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(given).filter(([name]) => !names.has(name)));
+/** What is left of the options for the client. */
+export function withoutLockSettings(given?: object): Record<string, unknown> {
+  return without(OURS, given);
 }
