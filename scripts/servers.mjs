@@ -103,6 +103,28 @@ export function findMariadb() {
   return server && install ? { server, install } : undefined;
 }
 
+/**
+ * A MySQL server for tests, where somebody may do everything; undefined when none is given.
+ * @returns {string | undefined}
+ */
+export function mysqlUrl() {
+  const given = process.env['INTERLOCK_MYSQL_URL'];
+  if (!given) return undefined;
+  if (URL.canParse(given) && new URL(given).protocol === 'mysql:') return given;
+  throw new Error(
+    'INTERLOCK_MYSQL_URL is no URL of a MySQL server, as in mysql://root:secret@127.0.0.1:3306.',
+  );
+}
+
+/**
+ * What a run leaves untried, for people; undefined when nothing.
+ * @returns {string | undefined}
+ */
+export function untried() {
+  if (mysqlUrl()) return undefined;
+  return 'MySQL itself was not tried, MariaDB was: name a MySQL server for tests in INTERLOCK_MYSQL_URL, as in mysql://root:secret@127.0.0.1:3306.';
+}
+
 /** Some tests set the clock of a server, by a piece of C that they compile. */
 function hasCompiler() {
   return searched().some((folder) =>

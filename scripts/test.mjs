@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root } from './run.mjs';
-import { ensureServers } from './servers.mjs';
+import { ensureServers, untried } from './servers.mjs';
 
 /** They need both cores for themselves. */
 const ALONE = 'test/(bench|sample|faults/matrix|leadership/processes|redis/failover-)';
@@ -32,7 +32,7 @@ function run(args, variables) {
   return status ?? 1;
 }
 
-/** Prints one line for both parts: the last one, which CI reads. */
+/** Prints one line for both parts: the last one, which CI reads. What was not tried is told in the line before. */
 function runAll() {
   const folder = mkdtempSync(join(tmpdir(), 'interlock-tally-'));
   const tally = { passed: 0, failed: 0, skipped: 0 };
@@ -53,10 +53,17 @@ function runAll() {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+  tellUntried();
   process.stdout.write(`${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped\n`);
   return failures === 0 ? 0 : 1;
 }
 
+function tellUntried() {
+  const what = untried();
+  if (what) process.stdout.write(`${what}\n`);
+}
+
 await ensureServers();
 const args = process.argv.slice(2);
+if (args.length > 0) tellUntried();
 process.exit(args.length > 0 ? run(args) : runAll());

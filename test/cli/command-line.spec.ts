@@ -46,7 +46,7 @@ class Running {
   private readonly child: ChildProcessWithoutNullStreams;
 
   constructor(args: readonly string[], { input, environment }: Settings = {}) {
-    const command = [library.pathOf('cli/main'), ...args];
+    const command = [library.pathOf('lib/cli/main'), ...args];
     const child = spawn(process.execPath, command, { cwd: root, env: { ...process.env, ...environment } });
     this.child = child;
     child.stdin.on('error', () => undefined);

@@ -14,6 +14,7 @@ import type { LockOptions } from '../../lib/core/options.js';
 import type { LockSettings } from '../../lib/core/settings.js';
 import { LockService } from '../../lib/lock.service.js';
 import { faulty, type FaultyBackend, type Fault } from '../../lib/testing/faulty-backend.js';
+import { CompiledLibrary } from '../support/compiled-library.js';
 import { HOSTILE_KEYS } from '../support/hostile-keys.js';
 import type { Share } from '../faults/judges/share.js';
 import { LeaseWitness } from '../support/lease-witness.js';
@@ -44,8 +45,10 @@ export interface LocksSuiteOptions {
 const SLACK_MS = 400;
 /** Long enough that a renewal is in time on such a machine: its event loop may stand still for a third of a second. */
 const TTL_MS = 1_000;
-const CHILD = new URL('../support/lock-child.ts', import.meta.url).pathname;
-const ROOT = new URL('../../', import.meta.url).pathname;
+/** More than there are cores, and connections in a pool of one. */
+const PROCESSES = 8;
+const TURNS = 15;
+const CHILD = 'test/support/lock-child';
 
 interface Service {
   readonly locks: LockService;
@@ -62,7 +65,10 @@ class Stage {
   private readonly services: Service[] = [];
   private readonly children: ChildProcess[] = [];
 
-  constructor(private readonly options: LocksSuiteOptions) {}
+  constructor(
+    private readonly options: LocksSuiteOptions,
+    private readonly program: string,
+  ) {}
 
   async service(settings: LockSettings = {}): Promise<Service> {
     const backend = faulty(await this.options.create());
@@ -101,11 +107,9 @@ class Stage {
     const { processes } = this.options;
     if (typeof processes !== 'function') throw new Error(processes.absent);
     const [kind, target] = processes();
-    const child = spawn(
-      process.execPath,
-      ['--import', './scripts/ts.mjs', CHILD, kind, target, this.prefix, ...args],
-      { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] },
-    );
+    const child = spawn(process.execPath, [this.program, kind, target, this.prefix, ...args], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     this.children.push(child);
     return { child, lines: createInterface(child.stdout)[Symbol.asyncIterator]() };
   }
@@ -171,19 +175,24 @@ function skewed(byMs: number): Clock {
 export function describeLocks(name: string, options: LocksSuiteOptions): void {
   describe(`locks on ${name}`, () => {
     let stage: Stage;
+    let library: CompiledLibrary;
     const scene = (title: string, body: (stage: Stage) => Promise<void>): void => {
       it(title, async () => {
-        stage = new Stage(options);
+        stage = new Stage(options, library.pathOf(CHILD));
         await body(stage);
       });
     };
-    beforeAll(() => {
+    beforeAll(async () => {
       // it warns of what the scenes do to it
       Logger.overrideLogger(false);
-      return options.open?.();
+      library = await CompiledLibrary.make(CHILD);
+      await options.open?.();
     });
     afterEach(() => stage.close());
-    afterAll(() => options.close?.());
+    afterAll(async () => {
+      await library[Symbol.asyncDispose]();
+      await options.close?.();
+    });
 
     basics(scene);
     waiting(scene, options);
@@ -572,7 +581,7 @@ function loss(scene: Scene): void {
     const leases: Lease[] = [];
     // not all at once: there are backends with one connection
     while (leases.length < 1_000) {
-      const some = Array.from({ length: 100 }, (_, n) =>
+      const some = Array.from({ length: 25 }, (_, n) =>
         locks.acquire(`k${leases.length + n}`, { ttl: '3s' }),
       );
       leases.push(...(await Promise.all(some)));
@@ -583,7 +592,7 @@ function loss(scene: Scene): void {
       4 * 10,
     );
     expect(leases.filter(({ held }) => held)).toHaveLength(1_000);
-    while (leases.length > 0) await Promise.all(leases.splice(0, 100).map((lease) => lease.release()));
+    while (leases.length > 0) await Promise.all(leases.splice(0, 25).map((lease) => lease.release()));
   });
 }
 
@@ -887,10 +896,10 @@ function processes(scene: Scene, options: LocksSuiteOptions): void {
     return;
   }
 
-  scene('[6] across four processes never two are inside, and all get in', async (stage) => {
+  scene(`[6] across ${PROCESSES} processes never two are inside, and all get in`, async (stage) => {
     const turns: Turn[] = [];
-    const workers = Array.from({ length: 4 }, async () => {
-      const { child, lines } = stage.process('work', 'k', '25');
+    const workers = Array.from({ length: PROCESSES }, async () => {
+      const { child, lines } = stage.process('work', 'k', String(TURNS));
       const exit = once(child, 'exit');
       for await (const line of lines) {
         const told = JSON.parse(line) as Partial<Turn>;
@@ -899,7 +908,7 @@ function processes(scene: Scene, options: LocksSuiteOptions): void {
       expect((await exit)[0]).toBe(0);
     });
     await Promise.all(workers);
-    expect(turns).toHaveLength(100);
+    expect(turns).toHaveLength(PROCESSES * TURNS);
     turns.sort((a, b) => Number(BigInt(a.fence) - BigInt(b.fence)));
     for (let n = 1; n < turns.length; n++) {
       expect(BigInt(turns[n]!.fence)).toBeGreaterThan(BigInt(turns[n - 1]!.fence));

@@ -14,16 +14,16 @@ afterAll(() => server.stop());
 
 describeLockBackend('postgres', {
   runner: { describe, it },
-  sideBySide: 4,
+  sideBySide: 10,
   shortTtlMs: 600,
   traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue', stay: true },
   create: () => postgres(server.url),
   leftovers: () => sqlLeftovers((text) => server.query(text)),
 });
 
-describeLockBackend('postgres with a lockDelay', {
+describeLockBackend('postgres with a lockDelay and a pool of one connection', {
   runner: { describe, it },
-  sideBySide: 4,
+  sideBySide: 10,
   shortTtlMs: 600,
   traits: {
     modes: ['exclusive', 'shared', 'permits'],
@@ -32,6 +32,6 @@ describeLockBackend('postgres with a lockDelay', {
     stay: true,
     lockDelayMs: 1_000,
   },
-  create: () => postgres(server.url, { lockDelay: 1_000, name: 'delayed' }),
+  create: () => postgres(server.url, { lockDelay: 1_000, name: 'delayed', max: 1 }),
   leftovers: () => sqlLeftovers((text) => server.query(text), 'delayed'),
 });

@@ -4,15 +4,16 @@ import knex from 'knex';
 import { createPool, type ResultSetHeader } from 'mysql2/promise';
 import { fenceGuard, mysql } from '../../lib/backends/mysql/index.js';
 import { Locks } from '../../lib/core/locks.js';
+import { MYSQL_WORLDS } from '../support/mysql-by-url.js';
 import { MysqlTrial } from '../support/mysql-trial.js';
 import { busy, granted, until, waitFor } from '../support/redis-trial.js';
 
 const HOUR_US = 3_600_000_000n;
 
-describe('the rows that locks in MariaDB are', () => {
+describe.each(MYSQL_WORLDS)('the rows that locks in a database of $name are', ({ start }) => {
   let trial: MysqlTrial;
   beforeAll(async () => {
-    trial = await MysqlTrial.open();
+    trial = new MysqlTrial(await start());
     await trial.connect();
   });
   afterEach(async () => {
@@ -70,32 +71,6 @@ describe('the rows that locks in MariaDB are', () => {
     // rows of earlier tests may have been swept as well
     expect(BigInt(String(floor?.['fence']))).toBeGreaterThanOrEqual(newest - 2n * HOUR_US);
   });
-
-  it('[48] of many keys that were locked once slow no step down: none reads the table from end to end', async () => {
-    await trial.server
-      .query(
-        `INSERT INTO interlock_lock (\`key\`, fence) SELECT CONCAT('history:', seq), seq FROM seq_1_to_200000`,
-      )
-      .catch(() => undefined);
-    await until(async () => (await count('lock')) === 200_000, 'the history', 60_000);
-    const { backend } = await trial.connect(mysql(trial.server.url, { connectionLimit: 1 }));
-    const read = async (): Promise<number> => {
-      const rows = await trial.server.query(`SHOW GLOBAL STATUS LIKE 'Handler_read_rnd_next'`);
-      return Number(rows[0]?.['Value']);
-    };
-    const before = await read();
-    for (const mode of ['exclusive', 'shared', 'permits'] as const) {
-      const grant = await granted(backend, trial.claim({ key: 'history:1000', mode }));
-      const waiting = trial.claim({ key: 'history:1000', queue: true });
-      await busy(backend, waiting);
-      expect(await backend.stay?.([waiting])).toEqual([false]);
-      expect(await backend.renew([grant])).toEqual(['renewed']);
-      expect(await backend.inspect('history:1000')).toMatchObject({ waiting: 1 });
-      await backend.abandon(waiting);
-      await backend.release(grant);
-    }
-    expect((await read()) - before).toBeLessThan(20_000);
-  }, 120_000);
 
   it('[47] guard a write of the same database, by mysql2 and by Knex, and keep the lock until its transaction ends', async () => {
     const pool = createPool({ uri: trial.server.url });

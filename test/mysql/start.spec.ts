@@ -6,19 +6,30 @@ import { createPool, type PoolConnection } from 'mysql2/promise';
 import type { LockBackend } from '../../lib/backends/lock-backend.js';
 import { migration, migrationStatements, mysql } from '../../lib/backends/mysql/index.js';
 import { LockConfigurationError } from '../../lib/core/errors.js';
+import { MYSQL_WORLDS } from '../support/mysql-by-url.js';
 import { MysqlTrial } from '../support/mysql-trial.js';
 import { busy, failureOf, granted } from '../support/redis-trial.js';
 
-describe('starting on a MariaDB database', () => {
+/** With names that a server of somebody's does not have. */
+const ANN = 'interlock_ann';
+const BOB = 'interlock_bob';
+
+describe.each(MYSQL_WORLDS)('starting on a database of $name', ({ start }) => {
   let trial: MysqlTrial;
+  const dropUsers = (): Promise<unknown> => trial.server.query(`DROP USER IF EXISTS ${ANN}, ${BOB}`);
   beforeAll(async () => {
-    trial = await MysqlTrial.open('--max-connections=30');
-    await trial.server.query(`CREATE USER ann@'%' IDENTIFIED BY 'right'`);
-    await trial.server.query(`CREATE USER bob@'%' IDENTIFIED BY 'right'`);
-    await trial.server.query('GRANT SELECT ON locks.* TO bob');
+    trial = new MysqlTrial(await start());
+    await dropUsers();
+    await trial.server.query(`CREATE USER ${ANN} IDENTIFIED BY 'right'`);
+    await trial.server.query(`CREATE USER ${BOB} IDENTIFIED BY 'right'`);
+    const [row] = await trial.server.query('SELECT DATABASE() AS name');
+    await trial.server.query(`GRANT SELECT ON ${String(row?.['name'])}.* TO ${BOB}`);
   });
   afterEach(() => trial.stopAll());
-  afterAll(() => trial.close());
+  afterAll(async () => {
+    await dropUsers();
+    await trial.close();
+  });
 
   const refusal = async (backend: LockBackend): Promise<string> => {
     const { message, certainty } = await failureOf(trial.connect(backend));
@@ -34,7 +45,7 @@ describe('starting on a MariaDB database', () => {
 
   it('fails in a sentence, without the password, when the user or the password is wrong', async () => {
     const failure: unknown = await trial
-      .connect(mysql(trial.server.urlOf('ann:wr0ng')))
+      .connect(mysql(trial.server.urlOf(`${ANN}:wr0ng`)))
       .catch((error: unknown) => error);
     expect(String(failure)).toContain('cannot be used: the user name or the password is wrong (');
     expect(inspect(failure, { depth: 9 })).not.toContain('wr0ng');
@@ -43,8 +54,12 @@ describe('starting on a MariaDB database', () => {
   it('fails in a sentence when there is no such database, when none is named, or the user has no right to it', async () => {
     expect(await refusal(mysql(trial.server.urlOf('root', 'none')))).toContain('there is no such database (');
     expect(await refusal(mysql(trial.server.urlOf('root', '')))).toContain('no database was named');
-    expect(await refusal(mysql(trial.server.urlOf('ann:right')))).toContain('the user is not allowed to (');
-    expect(await refusal(mysql(trial.server.urlOf('bob:right')))).toContain('the user is not allowed to (');
+    expect(await refusal(mysql(trial.server.urlOf(`${ANN}:right`)))).toContain(
+      'the user is not allowed to (',
+    );
+    expect(await refusal(mysql(trial.server.urlOf(`${BOB}:right`)))).toContain(
+      'the user is not allowed to (',
+    );
   });
 
   it('fails in a sentence when the server takes no writes', async () => {
@@ -60,6 +75,8 @@ describe('starting on a MariaDB database', () => {
   });
 
   it('fails in a sentence when there are too many connections', async () => {
+    const [row] = await trial.server.query('SELECT @@max_connections AS usual');
+    await trial.server.query('SET GLOBAL max_connections = 30');
     const many = createPool({ uri: trial.server.url, connectionLimit: 100 });
     const taken: PoolConnection[] = [];
     // those of the tests before end a little later, so one refusal is not enough
@@ -75,6 +92,8 @@ describe('starting on a MariaDB database', () => {
       expect(await refusal(mysql(trial.server.url))).toContain('it has as many connections as it allows');
     } finally {
       for (const one of taken) one.release();
+      // over a connection that there is
+      await many.query(`SET GLOBAL max_connections = ${String(row?.['usual'])}`);
       await many.end();
     }
   });
@@ -89,9 +108,11 @@ describe('starting on a MariaDB database', () => {
   });
 
   it('has a migration that the command line client understands', async () => {
-    const given = ['-h', '127.0.0.1', '-P', String(trial.server.port), '-u', 'root', 'locks'];
+    const { hostname, port, username, password, pathname } = new URL(trial.server.url);
+    const given = ['-h', hostname, '-P', port || '3306', '-u', username, pathname.slice(1)];
+    const env = { ...process.env, MYSQL_PWD: decodeURIComponent(password) };
     await new Promise<void>((resolve, reject) => {
-      const client = execFile('mariadb', given, (error) =>
+      const client = execFile('mariadb', given, { env }, (error) =>
         error ? reject(new Error(error.message)) : resolve(),
       );
       client.stdin?.end(migration({ name: 'by_hand' }));

@@ -9,18 +9,20 @@ const root = join(import.meta.dirname, '../..');
 export class CompiledLibrary implements AsyncDisposable {
   private constructor(private readonly folder: string) {}
 
-  static async make(): Promise<CompiledLibrary> {
+  /** @param programs that use it, as they are called in the repository, without their ending */
+  static async make(...programs: string[]): Promise<CompiledLibrary> {
     // inside the repository, where it finds its packages
     await mkdir(join(root, '.tmp'), { recursive: true });
     const library = new CompiledLibrary(await mkdtemp(join(root, '.tmp', 'library-')));
     const files = await readdir(join(root, 'lib'), { recursive: true, encoding: 'utf8' });
+    const sources = files.filter((file) => /(?<!\.spec)\.ts$/.test(file)).map((file) => join('lib', file));
     await Promise.all(
-      files.filter((file) => /(?<!\.spec)\.ts$/.test(file)).map((file) => library.compile(file)),
+      [...sources.map((file) => file.replace(/\.ts$/, '')), ...programs].map((file) => library.compile(file)),
     );
     return library;
   }
 
-  /** @param file as it is called in `lib`, without its ending */
+  /** @param file as it is called in the repository, without its ending */
   pathOf(file: string): string {
     return join(this.folder, `${file}.js`);
   }
@@ -30,8 +32,8 @@ export class CompiledLibrary implements AsyncDisposable {
   }
 
   private async compile(file: string): Promise<void> {
-    const source = join(root, 'lib', file);
-    const target = this.pathOf(file.replace(/\.ts$/, ''));
+    const source = join(root, `${file}.ts`);
+    const target = this.pathOf(file);
     await mkdir(dirname(target), { recursive: true });
     await writeFile(target, await compile(pathToFileURL(source).href, await readFile(source, 'utf8')));
   }

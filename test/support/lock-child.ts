@@ -1,5 +1,5 @@
 /**
- * A program that takes locks on a server and may be killed meanwhile:
+ * A program that takes locks on a server and may be killed meanwhile. It is run as JavaScript, or, by hand:
  *
  *     node --import ./scripts/ts.mjs test/support/lock-child.ts redis <url> <prefix> hold <key> <ttlMs>
  *     node --import ./scripts/ts.mjs test/support/lock-child.ts redis <url> <prefix> work <key> <turns>

@@ -5,12 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { createConnection } from 'mysql2/promise';
 import { findMariadb } from '../../scripts/servers.mjs';
 import { asUser, freePort, GuardedProcess } from './guarded-process.js';
+import { queryMysql, terminateMysql, wipeMysql, type Rows } from './mysql-database.js';
 
 const BOOT_LIMIT_MS = 30_000;
-const CALL_LIMIT_MS = 1_000;
 const USER = 'mysql';
 const DATABASE = 'locks';
 
@@ -73,31 +72,14 @@ export class MariadbServer implements AsyncDisposable {
     return `mysql://${user}@127.0.0.1:${this.port}/${database}`;
   }
 
-  /** One statement, over a connection of its own; rejects after a second without an answer. */
-  async query(sql: string, database = DATABASE): Promise<Record<string, unknown>[]> {
-    const connection = await createConnection({
-      host: '127.0.0.1',
-      port: this.port,
-      user: 'root',
-      connectTimeout: CALL_LIMIT_MS,
-      database,
-    });
-    connection.on('error', () => undefined);
-    try {
-      const [rows] = await connection.query({ sql, timeout: CALL_LIMIT_MS });
-      return Array.isArray(rows) ? (rows as Record<string, unknown>[]) : [];
-    } finally {
-      connection.destroy();
-    }
+  /** One statement, over a connection of its own; rejects after a second without an answer, or `limitMs`. */
+  query(sql: string, database = DATABASE, limitMs?: number): Promise<Rows> {
+    return queryMysql(this.urlOf('root', database), sql, limitMs);
   }
 
   /** Ends all connections but our own. */
-  async terminate(): Promise<number> {
-    const others = await this.query(
-      `SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND host <> ''`,
-    );
-    for (const { id } of others) await this.query(`KILL ${String(id)}`).catch(() => undefined);
-    return others.length;
+  terminate(): Promise<number> {
+    return terminateMysql((sql) => this.query(sql), DATABASE);
   }
 
   /** Stops answering, with all connections left open. */
@@ -130,13 +112,8 @@ export class MariadbServer implements AsyncDisposable {
   }
 
   /** Removes all rows of the locks, as a person might. */
-  async wipe(name = 'interlock'): Promise<void> {
-    for (;;) {
-      const rows = await this.query(`SELECT 1 FROM ${name}_lock LIMIT 1`);
-      if (rows.length === 0) break;
-      await this.query(`DELETE FROM ${name}_lock LIMIT 20000`);
-    }
-    await this.query(`DELETE FROM ${name}_gone`);
+  wipe(name?: string): Promise<void> {
+    return wipeMysql((sql) => this.query(sql), name);
   }
 
   async stop(): Promise<void> {

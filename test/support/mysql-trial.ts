@@ -2,10 +2,11 @@ import type { LockBackend } from '../../lib/backends/lock-backend.js';
 import { mysql } from '../../lib/backends/mysql/index.js';
 import { BackendTrial, type Client } from './backend-trial.js';
 import { MariadbServer } from './mariadb-server.js';
+import type { MysqlByUrl } from './mysql-by-url.js';
 
-/** One MariaDB server, and backends on it. */
+/** One MariaDB or MySQL server, and backends on it. */
 export class MysqlTrial extends BackendTrial {
-  private constructor(readonly server: MariadbServer) {
+  constructor(readonly server: MariadbServer | MysqlByUrl) {
     super();
   }
 

@@ -1,4 +1,5 @@
 import { BackendError } from '../backend-error.js';
+import type { Stream } from '../sql/pool-end.js';
 import type { MysqlLockSettings } from './mysql-settings.js';
 
 /** A statement as mysql2 takes it. */
@@ -13,6 +14,11 @@ export interface MysqlConnection {
   query(query: MysqlQuery): Promise<readonly [unknown, unknown]>;
   release(): void;
   destroy(): void;
+}
+
+/** A connection below its promises. */
+interface CoreConnection {
+  readonly stream?: Stream;
 }
 
 /** A pool of `mysql2/promise`, version 3. Spelled out here, so that the types of this package do not need mysql2. */
@@ -72,6 +78,23 @@ export function optionsOf(pool: MysqlPool): KnownMysqlOptions {
   };
   const { connectionConfig = {}, connectionLimit } = core?.config ?? {};
   return { ...connectionConfig, ...(connectionLimit !== undefined && { connectionLimit }) };
+}
+
+/** Ends a connection at once. By itself it would wait for a server that may be silent to hang up as well. */
+export function hangUp(connection: MysqlConnection): void {
+  const { connection: core } = connection as { connection?: CoreConnection };
+  connection.destroy();
+  core?.stream?.destroy();
+}
+
+/** What its connections go over, those that are being made too. */
+export function streamsOf(pool: MysqlPool): readonly Stream[] {
+  const { pool: core } = pool as {
+    pool?: { _allConnections?: { readonly length: number; get(nth: number): CoreConnection | undefined } };
+  };
+  const all = core?._allConnections;
+  const streams = Array.from({ length: all?.length ?? 0 }, (_, nth) => all?.get(nth)?.stream);
+  return streams.filter((stream) => stream !== undefined);
 }
 
 /** Only now: who hands a pool in, or uses no such database, needs no mysql2 of ours. */

@@ -2,11 +2,19 @@ import type { Clock } from '../../core/clock.js';
 import { BackendError } from '../backend-error.js';
 import { Hints } from '../hints.js';
 import type { BackendContext, NodeHealth } from '../lock-backend.js';
+import { poolEnd } from '../sql/pool-end.js';
 import { cannotStart, messageOf, NotSent, REFUSALS, sqlError } from '../sql/sql-error.js';
 import type { SqlSession, SqlValue, SqlVerb } from '../sql/sql-session.js';
 import { within } from '../time-limit.js';
 import { listOf, listStatement, type Row } from './listing.js';
-import { loadMysql2, optionsOf, type MysqlConnection, type MysqlPool } from './mysql-client.js';
+import {
+  hangUp,
+  loadMysql2,
+  optionsOf,
+  streamsOf,
+  type MysqlConnection,
+  type MysqlPool,
+} from './mysql-client.js';
 import { isConflict, refusalOf } from './mysql-error.js';
 import type { ResolvedMysqlSettings } from './mysql-settings.js';
 import { checkDatabase } from './start-check.js';
@@ -96,7 +104,9 @@ export class MysqlSession implements SqlSession {
 
   async close(): Promise<void> {
     this.hints.forgetAll();
-    if (this.own) await within(this.clock, CLOSE_LIMIT_MS, this.pool.end()).catch(() => undefined);
+    if (!this.own) return;
+    const streams = streamsOf(this.pool);
+    await poolEnd(this.clock, CLOSE_LIMIT_MS, this.pool.end(), streams);
   }
 
   private static async connect(
@@ -144,7 +154,7 @@ export class MysqlSession implements SqlSession {
       connection.release();
       return result;
     } catch (error) {
-      if (refusalOf(error) === undefined && !(error instanceof BackendError)) connection.destroy();
+      if (refusalOf(error) === undefined && !(error instanceof BackendError)) hangUp(connection);
       else connection.release();
       throw error;
     }

@@ -1,4 +1,5 @@
 import { BackendError } from '../backend-error.js';
+import type { Stream } from '../sql/pool-end.js';
 import type { PostgresLockSettings } from './postgres-settings.js';
 
 /** A statement as pg takes it. */
@@ -27,7 +28,7 @@ export interface PostgresPoolClient extends PostgresConnection {
 
 /** A connection of its own. */
 export interface PostgresClient extends PostgresConnection {
-  readonly connection?: { readonly stream?: { destroy(): void } };
+  readonly connection?: { readonly stream?: Stream };
   connect(): Promise<unknown>;
   end(): Promise<void>;
   on(event: 'error', listener: (error: Error) => void): unknown;
@@ -93,6 +94,13 @@ export function isPool(target: unknown): target is PostgresPool {
 export function clientLike(pool: PostgresPool): PostgresClient | undefined {
   const { Client } = pool as Partial<Pick<PostgresModule, 'Client'>>;
   return typeof Client === 'function' ? new Client(pool.options) : undefined;
+}
+
+/** Ends a connection at once, whatever state it is in. */
+export function hangUp(client: PostgresClient): void {
+  // it goes on to emit errors, which nobody has to hear
+  client.end().catch(() => undefined);
+  client.connection?.stream?.destroy();
 }
 
 /** Only now: who hands a pool in, or does not use PostgreSQL, needs no pg of ours. */

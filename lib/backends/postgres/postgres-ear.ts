@@ -5,7 +5,7 @@ import type { BackendContext } from '../lock-backend.js';
 import { reconnectDelayMs } from '../reconnect-delay.js';
 import { messageOf } from '../sql/sql-error.js';
 import { within } from '../time-limit.js';
-import type { PostgresClient } from './postgres-client.js';
+import { hangUp, type PostgresClient } from './postgres-client.js';
 
 /** So often a connection on which nothing was said is asked whether it is alive. */
 const PULSE_MS = 5_000;
@@ -53,12 +53,12 @@ export class PostgresEar {
     }
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.closed = true;
     this.timer?.clear();
     const { client } = this;
     this.client = undefined;
-    await (client && hangUp(client));
+    if (client) hangUp(client);
   }
 
   private async listen(client: PostgresClient): Promise<void> {
@@ -87,7 +87,7 @@ export class PostgresEar {
   private lose(client: PostgresClient, reason: unknown): void {
     if (this.client !== client || this.closed) return;
     this.client = undefined;
-    void hangUp(client);
+    hangUp(client);
     this.tryLater(reason);
   }
 
@@ -108,11 +108,4 @@ export class PostgresEar {
     const message = `The connection that listens to ${this.server} is down, and is tried again; waiting falls back to polling until then: ${messageOf(reason)}`;
     this.context.report(new BackendError(message, 'unknown'));
   }
-}
-
-/** Ends a connection at once, whatever state it is in. */
-async function hangUp(client: PostgresClient): Promise<void> {
-  // it goes on to emit errors, which nobody has to hear
-  client.end().catch(() => undefined);
-  client.connection?.stream?.destroy();
 }

@@ -3,6 +3,7 @@ import type { Clock } from '../../core/clock.js';
 import { BackendError } from '../backend-error.js';
 import { Hints } from '../hints.js';
 import type { BackendContext, NodeHealth } from '../lock-backend.js';
+import { poolEnd } from '../sql/pool-end.js';
 import { cannotStart, messageOf, NotSent, REFUSALS, sqlError } from '../sql/sql-error.js';
 import type { SqlSession, SqlValue, SqlVerb } from '../sql/sql-session.js';
 import { within } from '../time-limit.js';
@@ -56,6 +57,8 @@ export class PostgresSession implements SqlSession {
     private readonly makeClient: () => PostgresClient | undefined,
     private readonly context: BackendContext,
     private readonly settings: ResolvedPostgresSettings,
+    /** Of a pool of our own: those that are there or are being made. */
+    private readonly clients: ReadonlySet<PostgresClient> = new Set(),
   ) {
     this.server = `PostgreSQL at ${addressOf(pool)}`;
     this.hints = new Hints(context);
@@ -116,9 +119,10 @@ export class PostgresSession implements SqlSession {
 
   async close(): Promise<void> {
     this.hints.forgetAll();
-    await this.ear?.close();
-    if (this.own) await within(this.clock, CLOSE_LIMIT_MS, this.pool.end()).catch(() => undefined);
-    else this.pool.off('error', this.onIdleError);
+    this.ear?.close();
+    if (!this.own) return void this.pool.off('error', this.onIdleError);
+    const streams = [...this.clients].flatMap(({ connection }) => connection?.stream ?? []);
+    await poolEnd(this.clock, CLOSE_LIMIT_MS, this.pool.end(), streams);
   }
 
   private static async connect(
@@ -128,6 +132,14 @@ export class PostgresSession implements SqlSession {
     context: BackendContext,
   ): Promise<PostgresSession> {
     const { Pool, Client } = await loadPg();
+    const clients = new Set<PostgresClient>();
+    class KnownClient extends Client {
+      constructor(given: object) {
+        super(given);
+        clients.add(this);
+        this.on('end', () => clients.delete(this));
+      }
+    }
     const given = {
       ...(url !== undefined && { connectionString: url }),
       application_name: 'nestjs-interlock',
@@ -136,7 +148,8 @@ export class PostgresSession implements SqlSession {
       idleTimeoutMillis: 60_000,
       ...options,
     };
-    return new PostgresSession(new Pool(given), true, () => new Client(given), context, settings);
+    const pool = new Pool({ Client: KnownClient, ...given });
+    return new PostgresSession(pool, true, () => new Client(given), context, settings, clients);
   }
 
   private async begin(): Promise<void> {

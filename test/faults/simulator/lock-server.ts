@@ -12,6 +12,7 @@ import type {
   Place,
   RenewOutcome,
 } from '../../../lib/backends/lock-backend.js';
+import type { HandedOver } from '../../../lib/backends/hints.js';
 import type { Host } from './host.js';
 
 /** What the server gets wrong on purpose. */
@@ -26,10 +27,21 @@ export interface Holder {
   released: boolean;
 }
 
+/** A place in a line, by the server's clock. */
 interface Waiter {
   readonly claim: Claim;
   seenAtMs: number;
-  wake: (() => void) | undefined;
+  wake: Wake | undefined;
+}
+
+/** @param handedOver when the lock comes with the hint */
+type Wake = (handedOver?: HandedOver) => void;
+
+/** What the server of the simulator says beyond the contract, as one that hands locks over with the hint. */
+export interface HandingOver extends LockBackend {
+  /** Until when the place of that claim counts as alive. */
+  standsUntil(claim: Claim): number | undefined;
+  readonly silenceMs: number;
 }
 
 interface Key {
@@ -48,6 +60,8 @@ const MODES: readonly LockMode[] = ['exclusive', 'shared', 'permits'];
 export class LockServer {
   /** Called right before a grant, with how long nobody had held the key. */
   onGrant: ((key: string, freeForMs: number) => void) | undefined;
+  /** Called when a lock is handed over, with how long its first lease is. */
+  onHandOver: ((claim: Claim, fence: bigint, leaseMs: number) => void) | undefined;
   private readonly keys = new Map<string, Key>();
   private readonly lastFences = new Map<string, bigint>();
   private readonly abandoned = new Set<string>();
@@ -57,11 +71,13 @@ export class LockServer {
   constructor(
     private readonly host: Host,
     readonly pollMs: number,
+    /** Gives a lock to the head of the line when it is released, and says so with the hint. */
+    private readonly handsOver: boolean,
     private readonly flaw?: ServerFlaw,
   ) {}
 
   /** The server as one client sees it. */
-  session(): LockBackend {
+  session(): HandingOver {
     return new Session(this);
   }
 
@@ -119,7 +135,23 @@ export class LockServer {
     return { busy: this.busy(key, claim, before, nowMs) };
   }
 
-  listen({ key, owner }: Claim, wake: () => void): void {
+  /** A sign of life; false for those who need not ask. */
+  stay(claim: Claim): boolean {
+    const key = this.at(claim.key);
+    const place = key.line.findIndex(({ claim: { owner } }) => owner === claim.owner);
+    const waiter = key.line[place];
+    if (!waiter) return true;
+    waiter.seenAtMs = this.host.now();
+    const others = [...key.holders, ...key.line.slice(0, place)].map((other) => other.claim);
+    return fit([...others, claim]);
+  }
+
+  standsUntil({ key, owner }: Claim): number | undefined {
+    const waiter = this.keys.get(key)?.line.find(({ claim }) => claim.owner === owner);
+    return waiter && waiter.seenAtMs + this.silenceMs;
+  }
+
+  listen({ key, owner }: Claim, wake: Wake): void {
     const waiter = this.keys.get(key)?.line.find(({ claim }) => claim.owner === owner);
     if (waiter) waiter.wake = wake;
   }
@@ -152,7 +184,7 @@ export class LockServer {
     own.released = true;
     if (lingerMs > 0) own.endsAtMs = this.host.now() + lingerMs;
     else key.holders = key.holders.filter((holder) => holder !== own);
-    this.changed(key);
+    if (!this.handOver(key)) this.changed(key);
     return 'released';
   }
 
@@ -192,7 +224,7 @@ export class LockServer {
     return [...this.keys.keys()].filter((name) => name.startsWith(prefix));
   }
 
-  private get silenceMs(): number {
+  get silenceMs(): number {
     return 3 * this.pollMs + 100;
   }
 
@@ -212,6 +244,24 @@ export class LockServer {
       this.wakeNext(key);
     }
     return key;
+  }
+
+  /** Until the end of its place, by which somebody who heard of it can count. */
+  private handOver(key: Key): boolean {
+    const [head] = key.line;
+    if (!this.handsOver || !head?.wake || key.holders.length > 0) return false;
+    const { claim, seenAtMs, wake } = head;
+    const nowMs = this.host.now();
+    const aliveUntil = seenAtMs + this.silenceMs;
+    if (claim.mode !== 'exclusive' || claim.firm || claim.ttlMs < this.silenceMs) return false;
+    if (aliveUntil - nowMs < 1 || this.abandoned.has(nameOf(claim))) return false;
+    key.freeSinceMs = nowMs;
+    head.wake = undefined;
+    const holder = this.grant(key, claim, nowMs);
+    holder.endsAtMs = aliveUntil;
+    this.onHandOver?.(claim, holder.fence, aliveUntil - nowMs);
+    wake({ fence: holder.fence, aliveUntil });
+    return true;
   }
 
   private held({ key, owner }: Claim): Holder | undefined {
@@ -277,7 +327,7 @@ function nameOf({ key, owner }: Claim): string {
   return `${key} ${owner}`;
 }
 
-class Session implements LockBackend {
+class Session implements HandingOver {
   readonly traits: BackendTraits;
 
   constructor(private readonly server: LockServer) {
@@ -309,6 +359,18 @@ class Session implements LockBackend {
 
   async abandon(claim: Claim): Promise<void> {
     this.server.abandon(claim);
+  }
+
+  async stay(claims: readonly Claim[]): Promise<readonly boolean[]> {
+    return claims.map((claim) => this.server.stay(claim));
+  }
+
+  standsUntil(claim: Claim): number | undefined {
+    return this.server.standsUntil(claim);
+  }
+
+  get silenceMs(): number {
+    return this.server.silenceMs;
   }
 
   async renew(grants: readonly Grant[]): Promise<readonly RenewOutcome[]> {

@@ -86,6 +86,26 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a lock that comes with a message is believed in for its whole ttl',
+    patches: [
+      {
+        file: 'core/hold.ts',
+        find: 'this.firstLeaseMs = grant.leaseMs ?? Infinity;',
+        replace: 'this.firstLeaseMs = Infinity;',
+      },
+    ],
+  },
+  {
+    name: 'a lock taken over by a message without a look at its lease',
+    patches: [
+      {
+        file: 'backends/waiting-place.ts',
+        find: 'if (!handedOver || handedOver.aliveUntil !== stood?.aliveUntil) return undefined;',
+        replace: 'if (!handedOver || !stood) return undefined;',
+      },
+    ],
+  },
+  {
     name: 'what was in flight at an abort is forgotten',
     patches: [
       {

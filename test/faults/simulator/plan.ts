@@ -27,6 +27,10 @@ export interface Plan {
   /** Whether keys are shared and counted too. */
   readonly allModes: boolean;
   readonly pollMs: number;
+  /** Whether the server gives a lock to the head of the line when it is released, and says so with the hint. */
+  readonly handsOver: boolean;
+  /** Whether those of a process who wait show life in one call. */
+  readonly staysTogether: boolean;
   readonly callTimeoutMs: number;
   readonly forMs: number;
   /** From then on nothing goes wrong any more; 0: nothing ever does. */
@@ -72,6 +76,8 @@ export function planOf(seed: number): Plan {
     weather: weatherOf(random, isRough),
     troubles: isRough ? troublesOf(random, server) : NO_TROUBLES,
     observed: isRough || random.chance(0.5),
+    handsOver: random.chance(0.6),
+    staysTogether: random.chance(0.5),
   };
 }
 
@@ -101,6 +107,7 @@ function weatherOf(random: Random, isRough: boolean): Weather {
     connections: random.pick([1, 1, 2]),
     refusals: now(0.3, 0.02, 0.15),
     lostHints: random.chance(0.15) ? random.pick([0.3, 1]) : 0,
+    lateHints: random.chance(0.15) ? random.pick([0.2, 0.6]) : 0,
     needlessHints: random.chance(0.15) ? 0.2 : 0,
     stopsAtSend: now(0.2, 0.005, 0.02),
   };

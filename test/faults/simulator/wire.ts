@@ -11,7 +11,10 @@ import {
   type Place,
   type RenewOutcome,
 } from '../../../lib/backends/lock-backend.js';
+import type { HandedOver, SignOfLife } from '../../../lib/backends/hints.js';
+import { WaitingPlace } from '../../../lib/backends/waiting-place.js';
 import type { Host } from './host.js';
+import type { HandingOver } from './lock-server.js';
 import type { Random } from './random.js';
 import type { VirtualTime } from './virtual-time.js';
 
@@ -28,6 +31,8 @@ export interface Weather {
   /** The server says no, and has done nothing. */
   readonly refusals: number;
   readonly lostHints: number;
+  /** Hints that arrive up to `strayMs` later. */
+  readonly lateHints: number;
   readonly needlessHints: number;
   /** Requests overtake one another on different ones. */
   readonly connections: number;
@@ -40,6 +45,8 @@ export type WireFlaw = 'deadline from the reply' | 'hints only' | 'listens after
 
 /** When a lease was asked for by the requests that came through; real time. */
 export interface Proof {
+  /** Of a lease that nobody asked for: whatever is asked for counts from there on. */
+  readonly isGiven?: boolean;
   readonly owner: string;
   sentAtMs: number;
   /** The server keeps the lease at least until then, and nobody may believe in it for longer. */
@@ -50,6 +57,22 @@ export interface Proof {
 export interface Watcher {
   complain(problem: string): void;
   readonly trace: ((line: string) => void) | undefined;
+}
+
+/** Where the hints for one owner go. */
+interface Station {
+  /** From its first answer on. */
+  place: WaitingPlace | undefined;
+  /** A hint came after the server had seen it last. */
+  heard: boolean;
+  /** How it asks again. */
+  retry: () => Promise<Grant | Place>;
+}
+
+/** A place, and until when it counts as alive, where the server says that. */
+interface Standing {
+  readonly answer: Place;
+  readonly aliveUntil: number | undefined;
 }
 
 interface Pending {
@@ -72,13 +95,14 @@ interface Fate {
  */
 export class Wire implements LockBackend {
   readonly traits: BackendTraits;
+  stay?: NonNullable<LockBackend['stay']>;
   /** Nothing gets through, and nobody is told. */
   isCut = false;
   /** Requests that may still arrive at the server. */
   underway = 0;
   private context: BackendContext | undefined;
   private readonly pending = new Set<Pending>();
-  private readonly places = new Map<string, { wake: () => void; heard: boolean }>();
+  private readonly stations = new Map<string, Station>();
   private readonly lastRequestMs: number[] = [];
   private lastReplyMs = 0;
   private connection = 0;
@@ -88,7 +112,8 @@ export class Wire implements LockBackend {
     private readonly random: Random,
     private readonly client: Host,
     private readonly server: Host,
-    private readonly inner: LockBackend,
+    private readonly inner: LockBackend & Partial<HandingOver>,
+    staysTogether: boolean,
     public weather: Weather,
     /** By key and fence; of all wires together. */
     private readonly proofs: Map<string, Proof>,
@@ -96,6 +121,7 @@ export class Wire implements LockBackend {
     private readonly watcher: Watcher,
   ) {
     this.traits = { ...inner.traits, remote: true };
+    if (staysTogether && inner.stay) this.stay = (claims) => this.stayAll(claims);
     if (flaw === 'hints only') this.traits = { ...this.traits, pollMs: 3_600_000 };
   }
 
@@ -111,11 +137,11 @@ export class Wire implements LockBackend {
   }
 
   claim(claim: Claim): Promise<Grant | Place> {
-    return this.ask('claim', claim, () => this.inner.claim(claim));
+    return this.send('claim', claim, () => this.inner.claim(claim));
   }
 
   async abandon(claim: Claim): Promise<void> {
-    this.places.delete(claim.owner);
+    this.stations.delete(claim.owner);
     return this.exchange(`abandon ${nameOf(claim)}`, () => this.inner.abandon(claim));
   }
 
@@ -173,64 +199,99 @@ export class Wire implements LockBackend {
     this.push(() => this.context?.doubt());
   }
 
-  private async ask(what: string, claim: Claim, step: () => Promise<Grant | Place>): Promise<Grant | Place> {
+  private async stayAll(claims: readonly Claim[]): Promise<readonly boolean[]> {
+    const sentAtMs = this.client.now();
+    const { inner } = this;
+    const step = async (): Promise<readonly (readonly [boolean, number | undefined])[]> => {
+      const asks = (await inner.stay?.(claims)) ?? [];
+      return claims.map((claim, at) => [asks[at] ?? true, inner.standsUntil?.(claim)]);
+    };
+    const answers = await this.exchange(`stay ${claims.map(nameOf).join(', ')}`, step);
+    claims.forEach(({ owner }, at) => {
+      const sign = signOf(sentAtMs, answers[at]?.[1]);
+      if (sign) this.stations.get(owner)?.place?.stoodAt(sign);
+    });
+    return answers.map(([asks]) => asks);
+  }
+
+  /** @internal */
+  async ask(claim: Claim, place?: WaitingPlace): Promise<Grant | Place> {
+    const station = this.stations.get(claim.owner);
+    return place && station ? this.send('retry', claim, station.retry) : this.claim(claim);
+  }
+
+  /** @internal Of a first lease, enough has to be left to renew it in time. */
+  takeOver(claim: Claim, fence: bigint, stoodAtMs: number): Grant | undefined {
+    const { silenceMs = 0 } = this.inner;
+    if (this.client.now() > stoodAtMs + silenceMs / 2) return undefined;
+    this.stations.delete(claim.owner);
+    return { claim, fence, sentAtMs: stoodAtMs, leaseMs: silenceMs };
+  }
+
+  private async send(what: string, claim: Claim, step: () => Promise<Grant | Place>): Promise<Grant | Place> {
     const sentAtMs = this.client.now();
     const reallySentAtMs = this.time.nowMs;
     const answer = await this.exchange(`${what} ${nameOf(claim)}`, async () =>
-      this.listen(claim, await step()),
+      this.stand(claim, await step()),
     );
-    if (isGrant(answer)) {
-      this.places.delete(claim.owner);
-      this.prove(answer, reallySentAtMs);
-      return { ...answer, sentAtMs: this.flaw === 'deadline from the reply' ? this.client.now() : sentAtMs };
-    }
-    if (answer.busy.holder === claim.owner) this.watcher.complain(`I5: ${nameOf(claim)} waits for itself`);
-    return this.place(claim, answer);
+    if ('answer' in answer) return this.place(claim, answer, sentAtMs);
+    this.stations.delete(claim.owner);
+    this.prove(answer, reallySentAtMs);
+    return { ...answer, sentAtMs: this.flaw === 'deadline from the reply' ? this.client.now() : sentAtMs };
   }
 
-  private place(claim: Claim, { busy: { expiresInMs, ...busy }, retry, onHint }: Place): Place {
+  private place(claim: Claim, { answer, aliveUntil }: Standing, sentAtMs: number): Place {
+    const { expiresInMs, ...others } = answer.busy;
+    if (others.holder === claim.owner) this.watcher.complain(`I5: ${nameOf(claim)} waits for itself`);
     if (this.flaw === 'listens after the try') {
-      this.time.after(this.delayMs(), () =>
-        this.server.receive(() => onHint(() => this.push(() => this.wake(claim.owner)))),
-      );
+      this.time.after(this.delayMs(), () => this.server.receive(() => this.hear(claim, answer)));
     }
-    return {
-      busy: expiresInMs === undefined || this.flaw === 'hints only' ? busy : { ...busy, expiresInMs },
-      onHint: (wake) => {
-        const place = this.places.get(claim.owner);
-        if (!place) return;
-        place.wake = wake;
-        if (place.heard) queueMicrotask(wake);
-        if (this.random.chance(this.weather.needlessHints)) this.push(() => this.wake(claim.owner));
-      },
-      retry: () => this.ask('retry', claim, retry),
-    };
+    const busy = expiresInMs === undefined || this.flaw === 'hints only' ? others : answer.busy;
+    const station = this.stations.get(claim.owner);
+    const sign = signOf(sentAtMs, aliveUntil);
+    const place = station?.place ?? new WaitingPlace(this, claim, busy, sign);
+    place.goesOn(busy, sign);
+    if (station) Object.assign(station, { place, retry: () => answer.retry() });
+    return place;
+  }
+
+  /** @internal The place is about to be told of hints. */
+  listen({ owner }: Claim, place: WaitingPlace): void {
+    const station = this.stations.get(owner);
+    if (station?.heard) queueMicrotask(() => place.hint());
+    if (station && this.random.chance(this.weather.needlessHints)) this.push(() => this.wake(owner));
   }
 
   /** At the server, in the step itself: no hint comes before somebody listens. */
-  private listen(claim: Claim, answer: Grant | Place): Grant | Place {
+  private stand(claim: Claim, answer: Grant | Place): Grant | Standing {
     if (isGrant(answer)) return answer;
-    const place = this.places.get(claim.owner);
-    if (place) place.heard = false;
-    else this.places.set(claim.owner, { wake: () => undefined, heard: false });
-    if (this.flaw !== 'listens after the try') {
-      answer.onHint(() => this.push(() => this.wake(claim.owner)));
-    }
-    return answer;
+    const station = this.stations.get(claim.owner);
+    if (station) station.heard = false;
+    else this.stations.set(claim.owner, { place: undefined, heard: false, retry: () => answer.retry() });
+    if (this.flaw !== 'listens after the try') this.hear(claim, answer);
+    return { answer, aliveUntil: this.inner.standsUntil?.(claim) };
   }
 
-  private wake(owner: string): void {
-    const place = this.places.get(owner);
-    if (!place) return;
-    place.heard = true;
-    this.watcher.trace?.(`${this.client.name} hears a hint for ${short(owner)}`);
-    place.wake();
+  private hear({ owner }: Claim, place: Place): void {
+    place.onHint((handedOver?: HandedOver) => this.push(() => this.wake(owner, handedOver)));
+  }
+
+  private wake(owner: string, handedOver?: HandedOver): void {
+    const station = this.stations.get(owner);
+    if (!station) return;
+    station.heard = true;
+    this.watcher.trace?.(
+      `${this.client.name} hears a hint for ${short(owner)}${handedOver ? `, with fence ${handedOver.fence}` : ''}`,
+    );
+    station.place?.hint(handedOver);
   }
 
   /** From the server to the process, by a connection of its own. */
   private push(message: () => void): void {
-    if (this.isCut || this.random.chance(this.weather.lostHints)) return;
-    this.time.after(this.delayMs(), () => !this.isCut && this.client.receive(message));
+    const { lostHints, lateHints, strayMs } = this.weather;
+    if (this.isCut || this.random.chance(lostHints)) return;
+    const lateMs = lateHints > 0 && this.random.chance(lateHints) ? this.random.next() * strayMs : 0;
+    this.time.after(this.delayMs() + lateMs, () => !this.isCut && this.client.receive(message));
   }
 
   private exchange<T>(what: string, step: () => Promise<T>): Promise<T> {
@@ -311,7 +372,7 @@ export class Wire implements LockBackend {
   private prove(grant: Grant, sentAtMs: number): void {
     const name = proofOf(grant);
     const known = this.proofs.get(name);
-    if (known && known.sentAtMs > sentAtMs) return;
+    if (known && !known.isGiven && known.sentAtMs > sentAtMs) return;
     const { owner, ttlMs } = grant.claim;
     this.proofs.set(name, { owner, sentAtMs, untilMs: sentAtMs + ttlMs });
   }
@@ -323,8 +384,13 @@ export class Wire implements LockBackend {
   }
 }
 
+/** Of a request that was answered with a place. */
+function signOf(sentAtMs: number, aliveUntil: number | undefined): SignOfLife | undefined {
+  return aliveUntil === undefined ? undefined : { sentAtMs, aliveUntil };
+}
+
 /** Names a proof by what a lease knows: the key as its caller wrote it, and the fence. */
-function proofOf({ claim, fence }: Grant): string {
+export function proofOf({ claim, fence }: Pick<Grant, 'claim' | 'fence'>): string {
   return `${claim.key.slice(claim.key.indexOf(':') + 1)} ${fence}`;
 }
 

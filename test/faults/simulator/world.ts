@@ -11,7 +11,7 @@ import { Process, SHUTDOWN_TIMEOUT_MS } from './process.js';
 import { Random } from './random.js';
 import { Resource } from './resource.js';
 import { VirtualTime } from './virtual-time.js';
-import { Wire, type Proof, type WireFlaw } from './wire.js';
+import { proofOf, Wire, type Proof, type WireFlaw } from './wire.js';
 
 /** Clocks of clients and server run at rates that differ by less than the library allows for. */
 const MOST_DRIFT = 0.004;
@@ -72,8 +72,10 @@ export class World implements Audience {
     this.random = new Random(seed ^ 0x5eed);
     this.resource = new Resource(this.time, this.random);
     this.serverHost = this.host('server');
+    const { pollMs, handsOver } = this.plan;
     if (this.plan.server === 'plain') {
-      this.server = new LockServer(this.serverHost, this.plan.pollMs, this.serverFlaw);
+      this.server = new LockServer(this.serverHost, pollMs, handsOver, this.serverFlaw);
+      this.server.onHandOver = (claim, fence, leaseMs) => this.give(claim, fence, leaseMs);
       this.server.onGrant = (key, freeForMs) => this.checkPrompt(key, freeForMs);
     } else {
       this.memoryServer = new MemoryServer({ clock: this.serverHost });
@@ -312,13 +314,16 @@ export class World implements Audience {
     const waiting = [...(this.waiting.get(key) ?? [])].filter(([{ host }]) => host.isAwake);
     if (freeForMs <= 0 || waiting.length === 0) return;
     const waitingSinceMs = Math.min(...waiting.map(([, sinceMs]) => sinceMs));
-    const { weather, pollMs, calmAtMs, callTimeoutMs } = this.plan;
+    const { weather, pollMs, staysTogether, calmAtMs, callTimeoutMs } = this.plan;
     const { nowMs } = this.time;
     // a server that forgot who had given up may find a place for their late requests
     const lateMs = this.wasWiped ? weather.strayMs + 3 * pollMs : 0;
     const recoveryMs = calmAtMs === 0 ? 0 : callTimeoutMs + LONGEST_BACKOFF_MS + 3 * pollMs + 400 + lateMs;
     const sinceMs = Math.max(nowMs - freeForMs, waitingSinceMs, calmAtMs + recoveryMs);
-    const limitMs = PROMPT_MS + 6 * weather.mostMs + (weather.lostHints > 0 ? pollMs + 10 : 0);
+    // who shows life together with others is passed over when it was heard of just before, and asks by another call
+    const pollsMs = (staysTogether ? 1.5 * pollMs + 2 * weather.mostMs : pollMs) + 10;
+    const limitMs =
+      PROMPT_MS + 6 * weather.mostMs + (weather.lostHints + weather.lateHints > 0 ? pollsMs : 0);
     if (nowMs - sinceMs > limitMs) {
       this.complain(
         `I4: ${key} was free for ${Math.round(nowMs - sinceMs)} ms while somebody waited, instead of ${Math.round(limitMs)} ms`,
@@ -451,6 +456,19 @@ export class World implements Audience {
     });
   }
 
+  /** Nobody may believe in it for longer than the server keeps it. */
+  private give(claim: Claim, fence: bigint, leaseMs: number): void {
+    const { nowMs } = this.time;
+    const untilMs = nowMs + leaseMs;
+    this.proofs.set(proofOf({ claim, fence }), {
+      isGiven: true,
+      owner: claim.owner,
+      sentAtMs: nowMs,
+      untilMs,
+    });
+    this.trace(`server hands ${plain(claim.key)} over with fence ${fence}, for ${leaseMs.toFixed(1)} ms`);
+  }
+
   private kill(process: Process): void {
     if (this.alive.length < 2) return;
     process.host.kill();
@@ -477,13 +495,24 @@ export class World implements Audience {
 
   private process(name: string): Process {
     const host = this.host(name);
-    const { weather } = this.plan;
+    const { weather, staysTogether } = this.plan;
     const trace = this.traces ? (line: string): void => this.trace(line) : undefined;
     const { time, random, serverHost, proofs, flaws } = this;
     const complain = (problem: string): void => this.complain(problem);
     const inner = this.backend();
     const watcher = { complain, trace };
-    const wire = new Wire(time, random, host, serverHost, inner, weather, proofs, flaws.wire, watcher);
+    const wire = new Wire(
+      time,
+      random,
+      host,
+      serverHost,
+      inner,
+      staysTogether,
+      weather,
+      proofs,
+      flaws.wire,
+      watcher,
+    );
     return new Process(host, wire, proofs, this.plan);
   }
 

@@ -1,0 +1,213 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { contractCases, describeLockBackend } from 'nestjs-interlock/testing';
+import type { BackendContext, Claim, Grant, LockBackend, Place } from '../../lib/backends/lock-backend.js';
+import { migrationStatements, mysql } from '../../lib/backends/mysql/index.js';
+import { migration, postgres } from '../../lib/backends/postgres/index.js';
+import type { Clock } from '../../lib/core/clock.js';
+import { MysqlTrial } from '../support/mysql-trial.js';
+import { PostgresTrial } from '../support/postgres-trial.js';
+import { granted } from '../support/redis-trial.js';
+import { CollectingRunner } from '../testing/collecting-runner.js';
+import { Delegate } from '../testing/mutants/delegate.js';
+
+/** What is planted into the functions of a database: each text is there, and all of it is replaced. */
+interface Patch {
+  readonly find: string;
+  readonly replace: string;
+}
+
+/** A bug of the database's side, and the cases of the contract that find it. */
+interface SqlMutant {
+  readonly bug: string;
+  readonly caughtBy: readonly string[];
+  readonly patch: { readonly postgres?: Patch; readonly mysql?: Patch };
+  readonly mutate?: (inner: LockBackend) => LockBackend;
+}
+
+/** Sends an end by its own clock, as a time left. */
+class EndsByItsOwnClock extends Delegate {
+  private clock: Clock | undefined;
+
+  override start(context: BackendContext): Promise<void> {
+    this.clock = context.clock;
+    return this.inner.start(context);
+  }
+
+  override claim(claim: Claim): Promise<Grant | Place> {
+    const aheadMs = Math.round((this.clock?.now() ?? 0) - performance.now());
+    // a clock that is right is so within what the test takes to make it
+    return this.inner.claim({
+      ...claim,
+      ttlMs: Math.max(1, claim.ttlMs + Math.round(aheadMs / 1_000) * 1_000),
+    });
+  }
+}
+
+const MUTANTS: readonly SqlMutant[] = [
+  {
+    bug: 'a release that does not look at whose lease it is',
+    caughtBy: ['stale-owner/exclusive', 'owner-identity'],
+    patch: {
+      postgres: {
+        find: 'WHERE t.key = p_key AND t.owner = p_owner AND NOT t.crowded AND NOT t.lingers',
+        replace: 'WHERE t.key = p_key AND NOT t.crowded AND NOT t.lingers',
+      },
+      mysql: {
+        find: 'IF l_owner = p_owner AND l_lease > v_now THEN',
+        replace: 'IF l_owner IS NOT NULL AND l_lease > v_now THEN',
+      },
+    },
+  },
+  {
+    bug: 'a fence that is not raised',
+    caughtBy: ['fence/exclusive'],
+    patch: {
+      postgres: {
+        find: 'greatest(l.fence + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)',
+        replace: 'l.fence',
+      },
+      mysql: { find: 'SET l_fence = GREATEST(l_fence + 1, v_now);', replace: 'SET l_fence = l_fence + 0;' },
+    },
+  },
+  {
+    bug: 'a line that is not respected',
+    caughtBy: ['no-barging'],
+    patch: {
+      postgres: {
+        find: 'IF v_room AND (ahead.heads = 0 OR (',
+        replace: 'IF v_room AND (ahead.heads >= 0 OR (',
+      },
+      mysql: { find: 'IF v_room AND (v_ahead = 0 OR (', replace: 'IF v_room AND (v_ahead >= 0 OR (' },
+    },
+  },
+  {
+    bug: 'a lease that ends by the clock of the client',
+    caughtBy: ['wrong-clocks'],
+    patch: {},
+    mutate: (inner) => new EndsByItsOwnClock(inner),
+  },
+  {
+    bug: "a renewal of a lease that is somebody else's",
+    caughtBy: ['stale-owner/exclusive', 'owner-identity'],
+    patch: {
+      postgres: {
+        find: 'AS t ON t.key = a.key AND t.owner = a.owner',
+        replace: 'AS t ON t.key = a.key AND t.owner IS NOT NULL',
+      },
+      mysql: {
+        find: 'AND t.owner = CONVERT(a.o USING ascii) COLLATE ascii_bin',
+        replace: 'AND t.owner IS NOT NULL',
+      },
+    },
+  },
+];
+
+/** No case of the contract waits for an hour, after which a key is forgotten: this one is found by a look at the rows. */
+const FORGETS_FENCES: SqlMutant['patch'] = {
+  postgres: {
+    find: 'AS f SET fence = v_fence WHERE f.fence < v_fence;',
+    replace: 'AS f SET fence = f.fence WHERE f.fence < v_fence;',
+  },
+  mysql: {
+    find: 'SET fence = v_fence WHERE fence < v_fence;',
+    replace: 'SET fence = fence WHERE fence < v_fence;',
+  },
+};
+
+interface Database {
+  readonly name: string;
+  readonly kind: 'postgres' | 'mysql';
+  open(): Promise<PostgresTrial | MysqlTrial>;
+  statements(name: string): readonly string[];
+  backend(url: string, name: string): LockBackend;
+  sweep(name: string): string;
+}
+
+const DATABASES: readonly Database[] = [
+  {
+    name: 'PostgreSQL',
+    kind: 'postgres',
+    open: () => PostgresTrial.open(),
+    statements: (name) => [migration({ name })],
+    backend: (url, name) => postgres(url, { name, create: false, max: 2 }),
+    sweep: (name) => `SELECT ${name}_sweep_v1('', 100)`,
+  },
+  {
+    name: 'MariaDB',
+    kind: 'mysql',
+    open: () => MysqlTrial.open(),
+    statements: (name) => migrationStatements({ name }),
+    backend: (url, name) => mysql(url, { name, create: false }),
+    sweep: (name) => `CALL ${name}_sweep_v1('', 100)`,
+  },
+];
+
+const HOUR_US = 3_600_000_000n;
+
+describe.each(DATABASES)('a bug that is planted into the functions in $name', (database) => {
+  let trial: PostgresTrial | MysqlTrial;
+  let planted = 0;
+  beforeAll(async () => {
+    trial = await database.open();
+  });
+  afterAll(() => trial.close());
+
+  /** Tables and functions of a name of their own. */
+  const plant = async (patch?: Patch): Promise<string> => {
+    const name = `planted_${++planted}`;
+    const right = database.statements(name);
+    const wrong = right.map((sql) => (patch ? sql.replaceAll(patch.find, patch.replace) : sql));
+    expect(wrong.join() === right.join()).toBe(patch === undefined);
+    for (const sql of wrong) await trial.server.query(sql);
+    return name;
+  };
+
+  const failuresOf = async (
+    caseIds: readonly string[],
+    name: string,
+    mutate: SqlMutant['mutate'] = (inner) => inner,
+  ): Promise<readonly string[]> => {
+    const runner = new CollectingRunner();
+    describeLockBackend('mutant', {
+      runner,
+      shortTtlMs: 600,
+      traits: { modes: ['exclusive', 'shared', 'permits'], fence: 'strict', wakeUp: 'queue', stay: true },
+      create: () => mutate(database.backend(trial.server.url, name)),
+    });
+    const names = new Map(contractCases.map((one) => [one.name, one.id]));
+    const results = await runner.run((title) => caseIds.includes(names.get(title) ?? ''));
+    expect(results).toHaveLength(caseIds.length);
+    return results.filter(({ error }) => error !== undefined).map((result) => names.get(result.name) ?? '');
+  };
+
+  it('is in none of them: the cases that find bugs pass', async () => {
+    const all = [...new Set(MUTANTS.flatMap(({ caughtBy }) => caughtBy))];
+    expect(await failuresOf(all, await plant())).toEqual([]);
+  }, 60_000);
+
+  it.each(MUTANTS)(
+    'is found by the contract: $bug',
+    async ({ caughtBy, patch, mutate }) => {
+      const failed = await failuresOf(caughtBy, await plant(patch[database.kind]), mutate);
+      expect([...failed].sort()).toEqual([...caughtBy].sort());
+    },
+    60_000,
+  );
+
+  it.each([
+    ['is found by a look at the rows: a row that is swept away together with its fence', true],
+    ['is not in the sweep: it leaves the highest fence that it forgets', false],
+  ])('%s', async (_, wrong) => {
+    const name = await plant(wrong ? FORGETS_FENCES[database.kind] : undefined);
+    const { backend } = await trial.connect(database.backend(trial.server.url, name));
+    const grant = await granted(backend, trial.claim());
+    await backend.release(grant);
+    await trial.server.query(`UPDATE ${name}_lock SET fence = fence - ${2n * HOUR_US}`);
+    await trial.server.query(database.sweep(name));
+    expect(await trial.server.query(`SELECT 1 FROM ${name}_lock`)).toEqual([]);
+    const [floor] = await trial.server.query(`SELECT fence FROM ${name}_floor`);
+    const forgotten = BigInt(String(floor?.['fence'])) < grant.fence - 2n * HOUR_US;
+    expect(forgotten).toBe(wrong);
+    await trial.stopAll();
+  });
+});
