@@ -68,12 +68,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'hints only',
     cells: ['11R', '1R'],
     patches: [
-      { file: 'core/contender.ts', find: 'const pollMs = this.pollMs();', replace: 'const pollMs = 1e9;' },
-      {
-        file: 'core/contender.ts',
-        find: 'return expiresInMs !== undefined && expiresInMs + 1 < pollMs ? expiresInMs + 1 : pollMs;',
-        replace: 'return (expiresInMs ?? 0) * 0 + pollMs;',
-      },
+      { file: 'core/contender.ts', find: 'Math.min(this.pollMs(), expiresInMs + 1)', replace: '1e9' },
     ],
   },
   {
