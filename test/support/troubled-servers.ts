@@ -70,6 +70,26 @@ function inMemory(): TroubledServers {
   };
 }
 
+/** What all servers have in common that are alone. */
+function troublesOfOne(server: () => RedisServer | PostgresServer | MariadbServer) {
+  return {
+    'nothing is wrong': WELL,
+    'a server that the locks can do without is frozen': ALONE,
+    'a server that the locks need is frozen': {
+      is: 'down',
+      says: /no answer within/,
+      begin: async () => server().freeze(),
+      end: async () => server().thaw(),
+    },
+    'most of the servers are dead': {
+      is: 'down',
+      says: /ECONNREFUSED/,
+      begin: () => server().kill(),
+      end: () => server().restart(),
+    },
+  } satisfies Partial<TroubledServers['scenes']>;
+}
+
 function oneRedis(): TroubledServers {
   let server: RedisServer;
   return {
@@ -80,20 +100,7 @@ function oneRedis(): TroubledServers {
     },
     backend: () => redis(server.url, USER),
     scenes: {
-      'nothing is wrong': WELL,
-      'a server that the locks can do without is frozen': ALONE,
-      'a server that the locks need is frozen': {
-        is: 'down',
-        says: /no answer within/,
-        begin: async () => server.freeze(),
-        end: async () => server.thaw(),
-      },
-      'most of the servers are dead': {
-        is: 'down',
-        says: /ECONNREFUSED/,
-        begin: () => server.kill(),
-        end: () => server.restart(),
-      },
+      ...troublesOfOne(() => server),
       'the password is not right any more': {
         is: 'down',
         says: SHUT_OUT,
@@ -240,20 +247,7 @@ function onPostgres(): TroubledServers {
     },
     backend: () => postgres(server.urlOf(USER.username)),
     scenes: {
-      'nothing is wrong': WELL,
-      'a server that the locks can do without is frozen': ALONE,
-      'a server that the locks need is frozen': {
-        is: 'down',
-        says: /no answer within/,
-        begin: () => server.freeze(),
-        end: () => server.thaw(),
-      },
-      'most of the servers are dead': {
-        is: 'down',
-        says: /ECONNREFUSED/,
-        begin: () => server.kill(),
-        end: () => server.restart(),
-      },
+      ...troublesOfOne(() => server),
       'the password is not right any more': {
         is: 'down',
         says: /not permitted to log in/,
@@ -288,20 +282,7 @@ function onMariadb(): TroubledServers {
     },
     backend: () => mysql(server.urlOf(`${username}:${SECRET}`)),
     scenes: {
-      'nothing is wrong': WELL,
-      'a server that the locks can do without is frozen': ALONE,
-      'a server that the locks need is frozen': {
-        is: 'down',
-        says: /no answer within/,
-        begin: () => server.freeze(),
-        end: () => server.thaw(),
-      },
-      'most of the servers are dead': {
-        is: 'down',
-        says: /ECONNREFUSED/,
-        begin: () => server.kill(),
-        end: () => server.restart(),
-      },
+      ...troublesOfOne(() => server),
       'the password is not right any more': {
         is: 'down',
         says: /Access denied/,
