@@ -74,7 +74,8 @@ export interface Place {
   readonly busy: Busy;
   /**
    * Calls `wake` when asking again is worth while. It is a hint: spurious, late and lost are legal. Replaces
-   * the callback given before. After a grant or an abandonment it is not called any more.
+   * the callback given before. After a grant or an abandonment it is not called any more. To throw makes the
+   * step that gave this place one of unknown outcome.
    */
   onHint(wake: () => void): void;
   /** Asks again, in one atomic server step, which is also the sign of life. */

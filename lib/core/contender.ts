@@ -13,7 +13,7 @@ import type { Chain, Link } from './chain.js';
 import type { Clock, Timer } from './clock.js';
 import { deadlineOf } from './hold.js';
 import type { Line, LineMember } from './line.js';
-import type { Call, Calls, Failure, Outcome } from './outcome.js';
+import { failureOf, type Call, type Calls, type Failure, type Outcome } from './outcome.js';
 import type { Present, RollCall } from './roll-call.js';
 
 /** What a wish for one key came to. */
@@ -165,7 +165,6 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     if (!outcome.ok) return this.onFailure(outcome);
     if (!isAnswer(outcome.value)) return this.onFailure(RUBBISH);
     this.failure = undefined;
-    this.backoffMs = FIRST_BACKOFF_MS;
     if (isGrant(outcome.value)) this.onGrant(outcome.value);
     else this.onPlace(outcome.value);
   }
@@ -234,11 +233,24 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     this.armDeadline();
     if (this.beside) return this.fallIn();
     this.place = place;
-    place.onHint(() => this.attempt());
+    const deafness = this.listen(place);
+    if (deafness) return this.onFailure(deafness);
+    this.backoffMs = FIRST_BACKOFF_MS;
     if (this.hinted || (this.freedHere && this.isNext(place))) return this.attempt();
     const { expiresInMs: toldMs = NaN } = place.busy;
     const expiresInMs = Number.isNaN(toldMs) ? Infinity : toldMs;
     this.retryIn(Math.max(SHORTEST_PAUSE_MS, Math.min(this.pollMs(), expiresInMs + 1)));
+  }
+
+  /** Backends may be anybody's, so this may throw. What rejects later is a hint that got lost, which is legal. */
+  private listen(place: Place): Failure | undefined {
+    try {
+      const listening: unknown = place.onHint(() => this.attempt());
+      if (listening instanceof Promise) listening.catch(() => undefined);
+      return undefined;
+    } catch (thrown) {
+      return failureOf(thrown);
+    }
   }
 
   /** As far as we were told. */

@@ -127,10 +127,10 @@ function settle<T>(call: Call<T>): void {
   try {
     call.send().then(
       (value) => call.onOutcome({ ok: true, value }),
-      (reason: unknown) => call.onOutcome(failure(reason)),
+      (reason: unknown) => call.onOutcome(failureOf(reason)),
     );
   } catch (thrown) {
-    queueMicrotask(() => call.onOutcome(failure(thrown)));
+    queueMicrotask(() => call.onOutcome(failureOf(thrown)));
   }
 }
 
@@ -142,7 +142,8 @@ function silence(timeoutMs: number): Failure {
   return { ok: false, certainty: 'unknown', error };
 }
 
-function failure(reason: unknown): Failure {
+/** What is no BackendError proves nothing. */
+export function failureOf(reason: unknown): Failure {
   if (reason instanceof BackendError || isBackendErrorByName(reason)) {
     return { ok: false, certainty: reason.certainty, error: reason };
   }

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from '@jest/globals';
-import type { Grant, LockBackend, Place } from '../../lib/backends/lock-backend.js';
+import { isGrant, type Grant, type LockBackend, type Place } from '../../lib/backends/lock-backend.js';
 import { memory } from '../../lib/backends/memory/index.js';
 import { LockTimeoutError } from '../../lib/core/errors.js';
 import type { Lease } from '../../lib/core/lease.js';
@@ -8,6 +8,15 @@ import { Locks } from '../../lib/core/locks.js';
 import { FAULTS } from '../../lib/testing/faulty-backend.js';
 import { deaf } from '../support/deaf.js';
 import { changed, count, PATIENCE_MS, Rig, setUp, type Watched } from '../support/rig.js';
+
+/** The same backend, but for what its places do with the callback for hints. */
+function hinting(inner: LockBackend, onHint: () => unknown): LockBackend {
+  const changedPlace = (answer: Grant | Place): Grant | Place =>
+    isGrant(answer)
+      ? answer
+      : { busy: answer.busy, onHint, retry: async () => changedPlace(await answer.retry()) };
+  return changed(inner, { claim: async (claim) => changedPlace(await inner.claim(claim)) });
+}
 
 /** Of each key with which somebody has business. */
 function linesOf(locks: Locks): ReadonlyMap<string, unknown> {
@@ -554,6 +563,44 @@ describe('waiting', () => {
       expect(refused.error).toMatchObject({ name: 'LockUnavailableError' });
       expect(tried.error).toMatchObject({ name: 'LockUnavailableError' });
     }
+  });
+
+  describe.each<[string, () => unknown]>([
+    [
+      'throws',
+      () => {
+        throw new TypeError('no ears');
+      },
+    ],
+    ['rejects', () => Promise.reject(new TypeError('no ears'))],
+  ])('[24] a place that %s when it is given the callback for hints', (_, onHint) => {
+    it('is polled, not too often, and gets the key when it is free', async () => {
+      const rig = setUp();
+      const { locks, backend } = rig.replica({ between: (inner) => hinting(inner, onHint) });
+      const lease = await rig.locks.acquire('k', { ttl: '1m' });
+      const waiters = ['k', 'k'].map((key) => rig.watch(locks.acquire(key, { wait: Infinity })));
+      await rig.clock.advance(20_000);
+      // nobody polls more often than four times a second, but at the beginning
+      expect(count(backend, 'claim', 'retry', 'stay')).toBeLessThan(90);
+      await lease.release();
+      for (const waiter of waiters) {
+        await rig.clock.advance(1_000);
+        expect(waiter.value?.held).toBe(true);
+        await waiter.value?.release();
+      }
+    });
+
+    it('ends with a typed error when its wait is over', async () => {
+      const rig = setUp();
+      const { locks } = rig.replica({ between: (inner) => hinting(inner, onHint) });
+      const lease = await rig.locks.acquire('k');
+      const refused = rig.watch(locks.acquire('k', { wait: '2s' }));
+      await rig.clock.advance(2_000 + PATIENCE_MS);
+      expect(refused.error).toMatchObject({
+        name: expect.stringMatching(/^Lock(Timeout|Unavailable)Error$/),
+      });
+      await lease.release();
+    });
   });
 
   it('[18] an expiry that is no number is no reason to ask again and again', async () => {
