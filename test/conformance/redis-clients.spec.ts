@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { Redis } from 'ioredis';
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { Cluster, Redis } from 'ioredis';
 import { redis } from '../../lib/backends/redis/index.js';
 import { ManualClock } from '../../lib/testing/manual-clock.js';
 import { messagesShareAConnection } from '../support/ioredis-line.js';
@@ -8,7 +10,7 @@ import { Wire } from '../support/wire.js';
 
 describe('the clients that locks on Redis work with', () => {
   let trial: RedisTrial;
-  const own: Redis[] = [];
+  const own: (Redis | Cluster)[] = [];
   beforeAll(async () => {
     trial = await RedisTrial.open();
   });
@@ -20,6 +22,11 @@ describe('the clients that locks on Redis work with', () => {
 
   const client = (options: object = {}): Redis => {
     const made = new Redis({ port: trial.server.port, ...options });
+    own.push(made);
+    return made;
+  };
+  const cluster = (nodes: object[], options: object): Cluster => {
+    const made = new Cluster(nodes, options);
     own.push(made);
     return made;
   };
@@ -111,6 +118,57 @@ describe('the clients that locks on Redis work with', () => {
     expect(count()).toEqual(before);
     expect(clock.pendingTimers).toBe(0);
     mine.disconnect();
+  });
+
+  describe('are left without a listener of ours when the start was given up while they were connecting', () => {
+    /** Connects at once, and is never answered. */
+    const silence = createServer((socket) => {
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+    });
+    const sockets = new Set<Socket>();
+    beforeAll(async () => {
+      silence.listen(0, '127.0.0.1');
+      await once(silence, 'listening');
+    });
+    afterAll(() => {
+      for (const socket of sockets) socket.destroy();
+      silence.close();
+    });
+    const brief = { disconnectTimeout: 50 };
+    const port = (): number => (silence.address() as AddressInfo).port;
+    const cases = [
+      { what: 'a client', status: 'connect', make: () => client({ port: port(), ...brief }) },
+      {
+        what: 'a client that connects lazily',
+        status: 'connect',
+        make: () => client({ port: port(), lazyConnect: true, ...brief }),
+      },
+      {
+        what: 'a cluster',
+        status: 'connecting',
+        make: () =>
+          cluster([{ host: '127.0.0.1', port: port() }], { slotsRefreshTimeout: 5_000, redisOptions: brief }),
+      },
+    ];
+
+    it.each(cases)('$what', async ({ make, status }) => {
+      const [mine, untouched] = [make(), make()];
+      const listeners = (emitter: Redis | Cluster): object =>
+        Object.fromEntries(emitter.eventNames().map((event) => [event, emitter.listenerCount(event)]));
+      const clock = new ManualClock();
+      const context = { clock, identity: 'trial', doubt: () => undefined, report: () => undefined };
+      const failed = failureOf(redis(mine).start(context));
+      if (untouched.status === 'wait') untouched.connect().catch(() => undefined);
+      await until(() => mine.status === status && untouched.status === status, 'the connections');
+      await clock.advance(5_000);
+      expect(await failed).toMatchObject({
+        certainty: 'denied',
+        message: expect.stringContaining('no answer within 5000 ms'),
+      });
+      expect(listeners(mine)).toEqual(listeners(untouched));
+      expect(clock.pendingTimers).toBe(0);
+    });
   });
 
   it('are closed when they were made here, and leave no connection behind', async () => {

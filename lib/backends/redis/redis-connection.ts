@@ -156,7 +156,7 @@ export class RedisConnection {
 
   private async begin(replicas: number): Promise<void> {
     const { client, context, own, servers } = this;
-    await this.inTime(this.connect());
+    await this.connect();
     const warnings = await this.inTime(servers.check());
     if (replicas > 0)
       await this.inTime(Promise.all(servers.primaries().map((node) => assertReplicated(node, replicas))));
@@ -188,12 +188,14 @@ export class RedisConnection {
       client[toggle]('error', note);
       if (!isCluster(client)) client[toggle]('sentinelError', note);
     };
+    const giveUp = new AbortController();
     listen('on');
     try {
-      await (client.status === 'wait' ? client.connect() : becomesReady(client));
+      await this.inTime(client.status === 'wait' ? client.connect() : becomesReady(client, giveUp.signal));
     } catch (error) {
       throw why ?? error;
     } finally {
+      giveUp.abort();
       // a client of our own that is about to be closed would complain to the console without it
       if (!this.own) listen('off');
     }
@@ -204,7 +206,8 @@ export class RedisConnection {
   }
 }
 
-function becomesReady(client: RedisClient): Promise<void> {
+/** Until it is given up: somebody else's client may be connecting for as long as it likes. */
+function becomesReady(client: RedisClient, givenUp: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const onReady = (): void => settle(resolve);
     const onClose = (): void => settle(() => reject(new Error('the connection was closed')));
@@ -215,5 +218,6 @@ function becomesReady(client: RedisClient): Promise<void> {
     };
     client.on('ready', onReady);
     client.on('close', onClose);
+    givenUp.addEventListener('abort', () => settle(() => undefined), { once: true });
   });
 }
