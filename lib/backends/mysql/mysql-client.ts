@@ -12,6 +12,8 @@ export interface MysqlQuery {
 /** What is needed of a connection of mysql2 that is on loan from a pool. */
 export interface MysqlConnection {
   query(query: MysqlQuery): Promise<readonly [unknown, unknown]>;
+  /** Prepared once, and sent by its number after that. */
+  execute(query: MysqlQuery): Promise<readonly [unknown, unknown]>;
   release(): void;
   destroy(): void;
 }
@@ -56,6 +58,8 @@ export interface KnownMysqlOptions {
   readonly host?: string;
   readonly port?: number;
   readonly connectionLimit?: number;
+  /** Whether a connection forgets its session when it is given back. */
+  readonly resetOnRelease?: boolean;
 }
 
 interface MysqlModule {
@@ -73,11 +77,14 @@ export function promising(pool: MysqlPool | MysqlCallbackPool): MysqlPool {
 
 /** What is known of where it connects to. */
 export function optionsOf(pool: MysqlPool): KnownMysqlOptions {
-  const { pool: core } = pool as {
-    pool?: { config?: { connectionConfig?: object; connectionLimit?: number } };
-  };
-  const { connectionConfig = {}, connectionLimit } = core?.config ?? {};
-  return { ...connectionConfig, ...(connectionLimit !== undefined && { connectionLimit }) };
+  const { pool: core } = pool as { pool?: { config?: KnownMysqlOptions & { connectionConfig?: object } } };
+  const { connectionConfig, ...ofPool } = core?.config ?? {};
+  return { ...connectionConfig, ...ofPool };
+}
+
+/** The same object for as long as the connection lasts, whoever has it on loan. */
+export function lastingPart(connection: MysqlConnection): object {
+  return (connection as { connection?: CoreConnection }).connection ?? connection;
 }
 
 /** Ends a connection at once. By itself it would wait for a server that may be silent to hang up as well. */

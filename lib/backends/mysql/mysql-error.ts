@@ -30,6 +30,9 @@ const REASONS = new Map<number, Refusal>([
 /** By which the server ends a statement or a connection; it may have been done right before. */
 const ENDS: ReadonlySet<number> = new Set([1053, 1077, 1079, 1080, 1152, 1317, 1927, 3169, 4031]);
 
+/** Too many of them, one that is not known, one that cannot be prepared at all, and one that has to be prepared anew. */
+const CANNOT_PREPARE: ReadonlySet<number> = new Set([1243, 1295, 1461, 1615]);
+
 interface MysqlFailure {
   readonly errno?: unknown;
   readonly sqlState?: unknown;
@@ -57,4 +60,9 @@ export function refusalOf(reason: unknown): Refusal | 'other' | undefined {
 /** It may be sent again at once: nothing was done. */
 export function isConflict(reason: unknown): boolean {
   return numberOf(reason) === 1213;
+}
+
+/** The server, or what is in between, takes no (more) prepared statements; nothing was done. */
+export function cannotPrepare(reason: unknown): boolean {
+  return CANNOT_PREPARE.has(numberOf(reason) ?? 0);
 }

@@ -9,14 +9,16 @@ import { within } from '../time-limit.js';
 import { listOf, listStatement, type Row } from './listing.js';
 import {
   hangUp,
+  lastingPart,
   loadMysql2,
   optionsOf,
   streamsOf,
   type MysqlConnection,
   type MysqlPool,
 } from './mysql-client.js';
-import { isConflict, refusalOf } from './mysql-error.js';
+import { cannotPrepare, isConflict, refusalOf } from './mysql-error.js';
 import type { ResolvedMysqlSettings } from './mysql-settings.js';
+import { QuickSteps, type Change, type QuickStatement } from './quick-steps.js';
 import { checkDatabase } from './start-check.js';
 
 /** What `mysql()` was given. */
@@ -30,6 +32,8 @@ const TRIES = 4;
 const ANSWER_LIMIT_MS = 5_000;
 const START_LIMIT_MS = 15_000;
 const CLOSE_LIMIT_MS = 1_000;
+/** Once for each connection of ours; the procedures do it for themselves. */
+const SET_LOCK_LIMIT = 'SET SESSION innodb_lock_wait_timeout = LEAST(@@SESSION.innodb_lock_wait_timeout, 1)';
 
 /** The connections to one database. */
 export class MysqlSession implements SqlSession {
@@ -37,6 +41,10 @@ export class MysqlSession implements SqlSession {
   readonly hints: Hints;
   private readonly server: string;
   private readonly address: string;
+  /** Only where connections are ours: others may have to wait for a row for longer than a step may take. */
+  private readonly quick: QuickSteps | undefined;
+  private readonly limited = new WeakSet<object>();
+  private prepares = true;
 
   private constructor(
     private readonly pool: MysqlPool,
@@ -44,7 +52,8 @@ export class MysqlSession implements SqlSession {
     private readonly context: BackendContext,
     private readonly settings: ResolvedMysqlSettings,
   ) {
-    const { host = 'localhost', port = 3306 } = optionsOf(pool);
+    const { host = 'localhost', port = 3306, resetOnRelease = false } = optionsOf(pool);
+    if (own && !resetOnRelease) this.quick = new QuickSteps(settings.names, context.clock);
     this.address = `${host}:${port}`;
     this.server = `MySQL at ${this.address}`;
     this.hints = new Hints(context);
@@ -76,7 +85,14 @@ export class MysqlSession implements SqlSession {
     const values = inOneDocument(given);
     for (let attempt = 1; ; attempt++) {
       try {
-        return await (verb === 'list' ? this.list(given) : this.call(verb, values));
+        if (verb === 'list') return await this.list(given);
+        const quick = this.quick?.of(verb, given);
+        if (!quick) return await this.call(verb, values);
+        const answer = await this.tryQuick(quick);
+        if (answer !== undefined) return [answer];
+        const answers = await this.call(verb, values);
+        this.quick?.wasUnfit(quick.key, answers[0]);
+        return answers;
       } catch (error) {
         if (attempt < TRIES && isConflict(error)) continue;
         throw sqlError(this.server, `${verb} ${what}`, error, refusalOf(error));
@@ -132,16 +148,36 @@ export class MysqlSession implements SqlSession {
     return rows.map(([first]) => first);
   }
 
+  /** Undefined when it changed nothing. */
+  private async tryQuick({ sql, values, answer }: QuickStatement): Promise<string | undefined> {
+    const query = { sql, values: [...values] };
+    try {
+      const change = (await this.answerOf((connection) =>
+        this.prepares ? connection.execute(query) : connection.query(query),
+      )) as Change;
+      if (change.affectedRows === 1) return answer(change);
+    } catch (error) {
+      if (!this.prepares || !cannotPrepare(error)) throw error;
+      this.prepares = false;
+    }
+    return undefined;
+  }
+
   private async list(page: readonly SqlValue[]): Promise<readonly string[]> {
     const rows = await this.send(listStatement(this.settings.names), [...page, ...page, ...page]);
     return listOf(rows as Row[]);
   }
 
   private send(sql: string, values: unknown[]): Promise<unknown> {
+    return this.answerOf((connection) => connection.query({ sql, values, rowsAsArray: true }));
+  }
+
+  private answerOf(
+    ask: (connection: MysqlConnection) => Promise<readonly [unknown, unknown]>,
+  ): Promise<unknown> {
     return this.using(async (connection) => {
       // a limit of mysql2's own would keep its timer where the connection breaks first
-      const answer = connection.query({ sql, values, rowsAsArray: true });
-      const [rows] = await within(this.clock, ANSWER_LIMIT_MS, answer);
+      const [rows] = await within(this.clock, ANSWER_LIMIT_MS, ask(connection));
       return rows;
     });
   }
@@ -150,6 +186,7 @@ export class MysqlSession implements SqlSession {
   private async using<T>(work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
     const connection = await this.borrow();
     try {
+      if (this.quick) await this.limitLocks(connection);
       const result = await work(connection);
       connection.release();
       return result;
@@ -158,6 +195,17 @@ export class MysqlSession implements SqlSession {
       else connection.release();
       throw error;
     }
+  }
+
+  private async limitLocks(connection: MysqlConnection): Promise<void> {
+    const lasting = lastingPart(connection);
+    if (this.limited.has(lasting)) return;
+    try {
+      await within(this.clock, ANSWER_LIMIT_MS, connection.query({ sql: SET_LOCK_LIMIT }));
+    } catch (error) {
+      throw new NotSent(error);
+    }
+    this.limited.add(lasting);
   }
 
   private async borrow(): Promise<MysqlConnection> {

@@ -10,6 +10,9 @@ export const TEXT = (length: number): string => `VARCHAR(${length}) CHARACTER SE
  * - `holder`: who holds a key shared or by permits.
  * - `waiter`: who stands in the line.
  * - `gone`: owners who gave up; a claim of theirs that arrives late is refused.
+ *
+ * As long as a key has rows in the other tables, those of owners who gave up lately included, its lock is `crowded`: who
+ * finds that it is not need not look at them.
  */
 export function tables({ lock, holder, waiter, gone, floor }: MysqlNames): readonly string[] {
   return [

@@ -1,6 +1,6 @@
 import type { MysqlNames } from '../mysql-names.js';
 import { TEXT } from '../tables.js';
-import { KEY, NOW, OWNER, procedure, REPLY, SILENCE_US, transaction } from './procedure.js';
+import { besides, KEY, NOW, OWNER, procedure, REPLY, SILENCE_US, transaction } from './procedure.js';
 
 const CLAIM = [
   KEY,
@@ -36,7 +36,8 @@ export function claiming(names: MysqlNames): readonly string[] {
  * A claim is granted when it fits together with who is inside and with everybody ahead in the line: so nobody is ever
  * delayed by somebody who came later, and readers do not wait for each other.
  */
-function claimStep({ lock, holder, waiter, gone, floor }: MysqlNames): string {
+function claimStep(names: MysqlNames): string {
+  const { lock, holder, waiter, gone, floor } = names;
   return `
   step: BEGIN
     DECLARE l_fence, l_lease, l_closed, h_fence, h_lease, h_closed, v_now, v_lease, v_end, v_ticket BIGINT;
@@ -51,13 +52,14 @@ function claimStep({ lock, holder, waiter, gone, floor }: MysqlNames): string {
       INTO l_fence, l_owner, l_lease, l_closed, l_lingers, l_crowded
       FROM ${lock} WHERE \`key\` = p_key FOR UPDATE;
     IF l_fence IS NULL THEN
-      INSERT INTO ${lock} (\`key\`, fence) SELECT p_key, f.fence FROM ${floor} AS f
+      INSERT INTO ${lock} (\`key\`, fence, crowded)
+      SELECT p_key, f.fence, EXISTS (SELECT 1 FROM ${gone} AS g WHERE g.\`key\` = p_key) FROM ${floor} AS f
       ON DUPLICATE KEY UPDATE lingers = lingers;
       SELECT fence, owner, lease_until, closed_until, lingers, crowded
         INTO l_fence, l_owner, l_lease, l_closed, l_lingers, l_crowded
         FROM ${lock} WHERE \`key\` = p_key FOR UPDATE;
     END IF;
-    IF EXISTS (SELECT 1 FROM ${gone} WHERE \`key\` = p_key AND owner = p_owner) THEN
+    IF l_crowded AND EXISTS (SELECT 1 FROM ${gone} WHERE \`key\` = p_key AND owner = p_owner) THEN
       SET p_reply = 'x';
       LEAVE step;
     END IF;
@@ -98,7 +100,7 @@ function claimStep({ lock, holder, waiter, gone, floor }: MysqlNames): string {
       SET l_fence = GREATEST(l_fence + 1, v_now);
       IF p_mode = 'e' THEN
         IF l_crowded THEN
-          SET l_crowded = EXISTS (SELECT 1 FROM ${waiter} WHERE \`key\` = p_key);
+          SET l_crowded = ${besides(names)};
         END IF;
         UPDATE ${lock} SET owner = p_owner, fence = l_fence, lingers = 0, lease_until = v_lease, closed_until = v_end,
                crowded = l_crowded WHERE \`key\` = p_key;

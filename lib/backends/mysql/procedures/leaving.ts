@@ -1,8 +1,6 @@
 import type { MysqlNames } from '../mysql-names.js';
 import { TEXT } from '../tables.js';
-import { KEY, NOW, OWNER, procedure, REPLY, SILENCE_US, transaction } from './procedure.js';
-
-const FREE = 'owner = NULL, lease_until = 0, closed_until = 0';
+import { besides, FREE, KEY, NOW, OWNER, procedure, REPLY, SILENCE_US, transaction } from './procedure.js';
 
 /** How holders and waiters go. Who comes next finds out by asking. */
 export function leaving(names: MysqlNames): readonly string[] {
@@ -21,13 +19,14 @@ export function leaving(names: MysqlNames): readonly string[] {
 }
 
 /** Forgets the dead of a key whose row is locked. */
-function settleBody({ lock, holder, waiter }: MysqlNames): string {
+function settleBody(names: MysqlNames): string {
+  const { lock, holder, waiter } = names;
   return `
   DECLARE v_now BIGINT DEFAULT ${NOW};
   DELETE FROM ${holder} WHERE \`key\` = p_key AND closed_until <= v_now;
   DELETE FROM ${waiter} WHERE \`key\` = p_key AND seen_at NOT BETWEEN v_now - ${SILENCE_US} AND v_now + ${SILENCE_US};
-  UPDATE ${lock} SET crowded = EXISTS (SELECT 1 FROM ${waiter} AS w WHERE w.\`key\` = p_key)
-      OR EXISTS (SELECT 1 FROM ${holder} AS h WHERE h.\`key\` = p_key) WHERE \`key\` = p_key;`;
+  UPDATE ${lock} SET crowded = ${besides(names)} OR EXISTS (SELECT 1 FROM ${holder} AS h WHERE h.\`key\` = p_key)
+   WHERE \`key\` = p_key;`;
 }
 
 /** Answers '1' when it was released, '0' when there was nothing to release. */

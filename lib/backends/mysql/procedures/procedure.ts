@@ -1,3 +1,4 @@
+import type { MysqlNames } from '../mysql-names.js';
 import { TEXT } from '../tables.js';
 
 export const KEY = `p_key ${TEXT(512)}`;
@@ -8,6 +9,14 @@ export const NOW = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))";
 export const REPLY = 'OUT p_reply MEDIUMTEXT CHARACTER SET ascii';
 /** A place that was silent for that long is dropped from the line. */
 export const SILENCE_US = 1_000_000;
+/** A row of a lock that nobody has. */
+export const FREE = 'owner = NULL, lease_until = 0, closed_until = 0';
+
+/** Whether somebody waits for the key, or an owner has given up that may still ask for it. */
+export function besides({ waiter, gone }: MysqlNames): string {
+  return `(EXISTS (SELECT 1 FROM ${waiter} AS w WHERE w.\`key\` = p_key)
+      OR EXISTS (SELECT 1 FROM ${gone} AS g WHERE g.\`key\` = p_key AND g.until > v_now))`;
+}
 
 export function procedure(name: string, parameters: readonly string[], body: string): string {
   return `CREATE PROCEDURE IF NOT EXISTS ${name}(${parameters.join(', ')}) SQL SECURITY INVOKER

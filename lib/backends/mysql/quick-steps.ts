@@ -1,0 +1,120 @@
+import type { Clock } from '../../core/clock.js';
+import type { SqlValue, SqlVerb } from '../sql/sql-session.js';
+import type { MysqlNames } from './mysql-names.js';
+import { FREE, NOW } from './procedures/procedure.js';
+
+/** A key that had something to it is not tried the quick way for so long. */
+const CROWDED_MS = 1_000;
+const MOST_CROWDED = 1_000;
+
+/** What is known of a statement that changed rows. */
+export interface Change {
+  /** Rows that matched, whether they were changed or not. */
+  readonly affectedRows: number;
+  /** What the statement made of `LAST_INSERT_ID(…)`: the fence. */
+  readonly insertId: number | string;
+}
+
+/** A statement to be prepared, with its values. */
+export interface QuickStatement {
+  readonly key: string;
+  readonly sql: string;
+  readonly values: readonly (string | number)[];
+  /** As the procedure answers, when the row matched. */
+  readonly answer: (change: Change) => string;
+}
+
+/**
+ * The usual case of the steps that come all the time, as one guarded UPDATE: an exclusive lock, and nobody else about. It
+ * costs half of what the procedure does. Where the row does not match, nothing was changed, and the procedure finds out
+ * what to do.
+ *
+ * The server reads its clock when the statement begins, so before it may have to wait for the row. By such an early time
+ * a key is closed for longer than it is, and a lease that is given ends sooner.
+ */
+export class QuickSteps {
+  private readonly texts: Readonly<Record<'claim' | 'pass' | 'release', string>>;
+  /** Until when; the oldest first. */
+  private readonly crowded = new Map<string, number>();
+
+  constructor(
+    names: MysqlNames,
+    private readonly clock: Clock,
+  ) {
+    this.texts = textsOf(names);
+  }
+
+  /** Undefined when only the procedure can do it, or probably. */
+  of(verb: SqlVerb, given: readonly SqlValue[]): QuickStatement | undefined {
+    const statement = this.statementOf(verb, given as readonly (string | number)[]);
+    return statement && !this.isCrowded(statement.key) ? statement : undefined;
+  }
+
+  /** The row of this key did not match; what the procedure made of it. A lock that it granted had no row yet, at most. */
+  wasUnfit(key: string, answer = ''): void {
+    if (answer.startsWith('g')) return;
+    if (this.crowded.size >= MOST_CROWDED) this.crowded.clear();
+    this.crowded.set(key, this.clock.now() + CROWDED_MS);
+  }
+
+  private isCrowded(key: string): boolean {
+    const untilMs = this.crowded.get(key);
+    if (untilMs === undefined) return false;
+    if (this.clock.now() < untilMs) return true;
+    this.crowded.delete(key);
+    return false;
+  }
+
+  private statementOf(verb: SqlVerb, given: readonly (string | number)[]): QuickStatement | undefined {
+    switch (verb) {
+      case 'claim':
+        return this.taking('claim', '', given);
+      case 'pass': {
+        const [from = '', ...wish] = given;
+        return this.taking('pass', from, wish);
+      }
+      case 'release': {
+        const [key = '', owner = '', lingerMs] = given;
+        if (lingerMs !== 0) return undefined;
+        return { key: String(key), sql: this.texts.release, values: [key, owner], answer: () => '1' };
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  private taking(
+    verb: 'claim' | 'pass',
+    from: string | number,
+    wish: readonly (string | number)[],
+  ): QuickStatement | undefined {
+    const [key = '', owner = '', mode, , , ttlMs, delayMs] = wish;
+    if (mode !== 'e') return undefined;
+    const leaseUs = Number(ttlMs) * 1_000;
+    const closedUs = leaseUs + Number(delayMs) * 1_000;
+    const values = [owner, leaseUs, closedUs, key];
+    if (verb === 'pass') values.push(from);
+    const before = verb === 'pass' ? '1 g' : 'g';
+    return {
+      key: String(key),
+      sql: this.texts[verb],
+      values,
+      answer: ({ insertId }) => `${before} ${insertId}`,
+    };
+  }
+}
+
+/** Each is committed by itself, or does nothing; and changes a row of which nothing is to be known but what is in it. */
+function textsOf({ lock }: MysqlNames): QuickSteps['texts'] {
+  const alone = '`key` = ? AND crowded = 0 AND @@autocommit = 1';
+  // what the client reads of a larger number would be rounded
+  const exact = `fence < ${Number.MAX_SAFE_INTEGER}`;
+  const take = `fence = LAST_INSERT_ID(GREATEST(fence + 1, ${NOW})), owner = ?, lingers = 0,
+       lease_until = ${NOW} + CAST(? AS SIGNED), closed_until = ${NOW} + CAST(? AS SIGNED)`;
+  const mine = `owner = ? AND lingers = 0 AND lease_until > ${NOW}`;
+  return {
+    claim: `UPDATE ${lock} SET ${take} WHERE ${alone} AND closed_until <= ${NOW} AND ${exact}`,
+    pass: `UPDATE ${lock} SET released = owner, ${take} WHERE ${alone} AND ${mine} AND ${exact}`,
+    release: `UPDATE ${lock} SET released = owner, ${FREE} WHERE ${alone} AND ${mine}`,
+  };
+}
