@@ -229,8 +229,13 @@ export interface LockBackend {
   /** The state of a key; null when nobody holds it and nobody waits. */
   inspect(key: string): Promise<LockSnapshot | null>;
 
-  /** The states of all keys that start with the (prefixed) `prefix`, in no order. */
-  list(prefix: string): AsyncIterable<LockSnapshot>;
+  /**
+   * The states of all keys that start with the (prefixed) `prefix`, in no order.
+   *
+   * Each step of the iteration has the time of one call, so it asks the server once or twice, however much there is to
+   * look through: a step that has come upon nothing yet yields `undefined`, and the next one looks further.
+   */
+  list(prefix: string): AsyncIterable<LockSnapshot | undefined>;
 
   /** Takes the key from whoever holds it, and wakes who comes next. False when nobody held it. */
   evict(key: string): Promise<boolean>;

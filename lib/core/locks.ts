@@ -163,6 +163,9 @@ export class Locks {
    * All held keys that begin with `prefix`, in no order. A key that was long or unusual appears in its short
    * form.
    *
+   * Servers that keep other things as well may have to look through all of them: then it takes as long as that takes,
+   * and `callTimeout` is the limit of each of their answers.
+   *
    * @param prefix of the keys as their callers write them. Default: all
    * @throws LockUnavailableError when the lock server did not say
    */
@@ -174,7 +177,7 @@ export class Locks {
       for (;;) {
         const step = await this.ask('list the locks', () => snapshots.next());
         if (step.done) return;
-        yield { ...step.value, key: step.value.key.slice(ours.length) };
+        if (step.value) yield { ...step.value, key: step.value.key.slice(ours.length) };
       }
     } finally {
       void snapshots.return?.()?.then(undefined, () => undefined);

@@ -141,7 +141,7 @@ export class FaultyBackend implements LockBackend {
     return this.carryOut('inspect', { key }, () => this.inner.inspect(key));
   }
 
-  async *list(prefix: string): AsyncGenerator<LockSnapshot> {
+  async *list(prefix: string): AsyncGenerator<LockSnapshot | undefined> {
     yield* await this.carryOut('list', { key: prefix }, () => collect(this.inner.list(prefix)));
   }
 

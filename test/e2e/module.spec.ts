@@ -17,6 +17,7 @@ import {
 import { faulty, ManualClock } from 'nestjs-interlock/testing';
 import { failure } from '../support/failure.js';
 import { closeLater } from '../support/http-app.js';
+import { listedKeys } from '../support/listed.js';
 
 afterEach(() => {
   jest.restoreAllMocks();
@@ -31,9 +32,7 @@ async function boot(imports: readonly (DynamicModule | (new () => object))[], pr
 async function prefixOf(locks: LockService, backend: LockModuleOptions['backend']): Promise<string[]> {
   await using lease = await locks.acquire('probe');
   expect(lease.held).toBe(true);
-  const prefixes: string[] = [];
-  for await (const { key } of backend?.list('') ?? []) prefixes.push(key);
-  return prefixes;
+  return backend ? listedKeys(backend) : [];
 }
 
 @Injectable()

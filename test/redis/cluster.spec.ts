@@ -1,10 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Cluster } from 'ioredis';
-import type { Claim, Grant, LockBackend, LockSnapshot, NodeHealth } from '../../lib/backends/lock-backend.js';
+import type { Claim, Grant, LockBackend, NodeHealth } from '../../lib/backends/lock-backend.js';
 import { redis } from '../../lib/backends/redis/index.js';
 import { BackendTrial, type Client } from '../support/backend-trial.js';
 import { messagesShareAConnection } from '../support/ioredis-line.js';
+import { listed } from '../support/listed.js';
 import { RedisClusterWorld } from '../support/redis-cluster.js';
 import type { RedisServer } from '../support/redis-server.js';
 import { busy, failureOf, granted, listenTo, until, waitFor } from '../support/redis-trial.js';
@@ -366,12 +367,6 @@ describe('locks on a Redis cluster', () => {
     return Promise.all(names.map(async (name) => ({ name, slot: await world.slotOf(name) })));
   }
 });
-
-async function listed(backend: LockBackend, prefix: string): Promise<LockSnapshot[]> {
-  const found: LockSnapshot[] = [];
-  for await (const snapshot of backend.list(prefix)) found.push(snapshot);
-  return found;
-}
 
 /** Waits as the core does, which asks again whatever a retry fails with. */
 async function waitForThroughErrors(backend: LockBackend, claim: Claim): Promise<Grant> {

@@ -1,8 +1,14 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import type { Claim, LockBackend } from '../../lib/backends/lock-backend.js';
 import { redis } from '../../lib/backends/redis/index.js';
-import { busy, granted, RedisTrial } from '../support/redis-trial.js';
+import { Locks } from '../../lib/core/locks.js';
+import { ManualClock } from '../../lib/testing/manual-clock.js';
+import { failure } from '../support/failure.js';
+import { listed, listedKeys } from '../support/listed.js';
+import { busy, granted, RedisTrial, until } from '../support/redis-trial.js';
+import { Wire } from '../support/wire.js';
 
 describe('the keys on a Redis server', () => {
   let trial: RedisTrial;
@@ -96,11 +102,7 @@ describe('the keys on a Redis server', () => {
     await granted(backend, trial.claim({ key: 'trial:a3', ttlMs: 60 }));
     await busy(backend, trial.claim({ key: 'trial:a3', queue: true }));
     await sleep(100);
-    const list = async (prefix: string): Promise<string[]> => {
-      const keys: string[] = [];
-      for await (const { key } of backend.list(prefix)) keys.push(key);
-      return keys.sort();
-    };
+    const list = (prefix: string): Promise<string[]> => listedKeys(backend, prefix);
     expect(await list('trial:a')).toEqual(['trial:a1', 'trial:a2', 'trial:a3']);
     expect(await list('trial:')).toEqual(['trial:a1', 'trial:a2', 'trial:a3', 'trial:b1']);
     for (const pattern of ['trial:*', 'trial:?', 'trial:[ab]', 'trial:\\'])
@@ -111,18 +113,69 @@ describe('the keys on a Redis server', () => {
     const { backend } = await trial.connect();
     const keys = Array.from({ length: 1_500 }, (_, i) => `trial:${i}`);
     await Promise.all(keys.map((key) => granted(backend, trial.claim({ key }))));
-    const listed: string[] = [];
-    for await (const { key } of backend.list('trial:')) listed.push(key);
-    expect(listed.sort()).toEqual(keys.sort());
+    expect(await listedKeys(backend, 'trial:')).toEqual(keys.sort());
+  });
+
+  describe('[32] among a hundred thousand keys of others', () => {
+    const CALL_TIMEOUT_MS = 1_000;
+    const clients: Redis[] = [];
+    beforeEach(async () => {
+      const fill = `for n = 1, 100000 do redis.call('SET', 'other:' .. n, '', 'PX', 600000) end`;
+      await trial.admin.eval(fill, 0);
+    });
+    afterEach(async () => {
+      for (const client of clients.splice(0)) client.disconnect();
+      await trial.admin.flushall();
+    });
+
+    /** A service whose clock goes on by a tenth of its `callTimeout` with each page that it asks the server for. */
+    async function onASlowServer(wire: Wire): Promise<{ locks: Locks; clock: ManualClock; pages: number }> {
+      const clock = new ManualClock();
+      const client = new Redis({ port: wire.port, disconnectTimeout: 50 });
+      clients.push(client);
+      const locks = new Locks(redis(client), { clock, prefix: 'trial', callTimeout: CALL_TIMEOUT_MS });
+      const slow = { locks, clock, pages: 0 };
+      wire.loseReply(([verb]) => {
+        if (verb === 'scan') {
+          slow.pages++;
+          void clock.advance(CALL_TIMEOUT_MS / 10);
+        }
+        return false;
+      });
+      await locks.start();
+      return slow;
+    }
+
+    it('are listed, though that takes many times as long as one call may take', async () => {
+      await using wire = await Wire.to(trial.server.port);
+      const slow = await onASlowServer(wire);
+      const { backend } = await trial.connect();
+      for (const key of ['trial:a', 'trial:b']) await granted(backend, trial.claim({ key }));
+      const found: string[] = [];
+      for await (const { key } of slow.locks.list()) found.push(key);
+      expect(found.sort()).toEqual(['a', 'b']);
+      expect(slow.pages).toBeGreaterThan(100);
+      await slow.locks.stop();
+    });
+
+    it('are not waited for when the server falls silent on the way', async () => {
+      await using wire = await Wire.to(trial.server.port);
+      const slow = await onASlowServer(wire);
+      const failed = failure(slow.locks.list().next());
+      await until(() => slow.pages > 20, 'some pages');
+      wire.silent('replies');
+      await slow.clock.advance(CALL_TIMEOUT_MS);
+      expect(await failed).toMatchObject({ name: 'LockUnavailableError' });
+      wire.audible();
+      await slow.locks.stop();
+    });
   });
 
   it("[5] take the client's own key prefix, also when they are listed", async () => {
     const { backend } = await trial.connect(redis(trial.server.url, { keyPrefix: 'app[1]:' }));
     const grant = await granted(backend, trial.claim({ mode: 'shared' }));
     expect(await trial.names()).toEqual(['app[1]:{trial:key}:group', 'app[1]:{trial:key}:held']);
-    const listed = [];
-    for await (const { key } of backend.list('trial:')) listed.push(key);
-    expect(listed).toEqual(['trial:key']);
+    expect(await listedKeys(backend, 'trial:')).toEqual(['trial:key']);
     expect(await backend.renew([grant])).toEqual(['renewed']);
     expect(await backend.release(grant)).toBe('released');
     expect(await trial.admin.keys('*')).toEqual(['app[1]:{trial}:fence']);
@@ -155,9 +208,7 @@ describe('the keys on a Redis server', () => {
         expect(expiresInMs).toBeGreaterThan(0);
         expect(expiresInMs).toBeLessThanOrEqual(state === 'lingering' ? 10_000 : 20_000);
       }
-      const listed = [];
-      for await (const one of backend.list(key)) listed.push(one.holders.length);
-      expect(listed).toEqual([holders.length]);
+      expect((await listed(backend, key)).map((one) => one.holders.length)).toEqual([holders.length]);
       expect(await backend.evict(key)).toBe(true);
       expect((await backend.inspect(key))?.holders).toEqual([]);
     }

@@ -6,6 +6,7 @@ import { faulty, ManualClock, type FaultPlan, type FaultyBackend } from 'nestjs-
 import { memory, MemoryServer } from '../../lib/backends/memory/index.js';
 import { Locks } from '../../lib/core/locks.js';
 import type { LockSettings } from '../../lib/core/settings.js';
+import { listedKeys } from './listed.js';
 
 /** An application with locks on a clock that stands still, and what a test wants to see of it. */
 export interface GuardedApp {
@@ -77,8 +78,7 @@ async function keysOn(server: MemoryServer, clock: ManualClock): Promise<string[
   const backend = memory({ server });
   const context = { clock, identity: 'inspector', doubt: () => undefined, report: () => undefined };
   await backend.start(context);
-  const keys: string[] = [];
-  for await (const { key } of backend.list('')) keys.push(key);
+  const keys = await listedKeys(backend);
   await backend.stop();
   return keys;
 }

@@ -13,6 +13,7 @@ import {
   type FaultyBackend,
 } from '../../lib/testing/faulty-backend.js';
 import { ManualClock } from '../../lib/testing/manual-clock.js';
+import { listed } from './listed.js';
 
 /** Not 0: a time that is taken for "none" would show. */
 const START_MS = 10_000;
@@ -150,8 +151,7 @@ export class Rig {
       doubt: () => undefined,
       report: () => undefined,
     });
-    const left: unknown[] = [];
-    for await (const snapshot of backend.list('')) left.push(snapshot);
+    const left = await listed(backend);
     await backend.stop();
     expect(left).toEqual([]);
   }

@@ -138,13 +138,15 @@ export class RedisBackend implements LockBackend {
     return this.run('inspect', { key }, inspectScript, (reply) => readSnapshot(key, reply as string[]));
   }
 
-  async *list(prefix: string): AsyncGenerator<LockSnapshot> {
+  async *list(prefix: string): AsyncGenerator<LockSnapshot | undefined> {
     const seen = new Set<string>();
     for await (const keys of scanLocks(this.opened, prefix)) {
       const fresh = keys.filter((key) => !seen.has(key));
       for (const key of fresh) seen.add(key);
       const snapshots = await Promise.all([...new Set(fresh)].map((key) => this.inspect(key)));
-      for (const snapshot of snapshots) if (snapshot) yield snapshot;
+      // a server full of keys that are none of ours answers all the time, though it has nothing to tell
+      if (snapshots.length === 0) yield undefined;
+      for (const snapshot of snapshots) yield snapshot ?? undefined;
     }
   }
 

@@ -62,7 +62,7 @@ export class TrackedBackend implements LockBackend {
     return this.inner.inspect(key);
   }
 
-  list(prefix: string): AsyncIterable<LockSnapshot> {
+  list(prefix: string): AsyncIterable<LockSnapshot | undefined> {
     return this.inner.list(prefix);
   }
 

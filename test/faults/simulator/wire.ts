@@ -162,7 +162,7 @@ export class Wire implements LockBackend {
     return this.exchange(`inspect ${key}`, () => this.inner.inspect(key));
   }
 
-  async *list(prefix: string): AsyncGenerator<LockSnapshot> {
+  async *list(prefix: string): AsyncGenerator<LockSnapshot | undefined> {
     yield* this.inner.list(prefix);
   }
 

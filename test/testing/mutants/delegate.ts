@@ -44,7 +44,7 @@ export class Delegate implements LockBackend {
     return this.inner.inspect(key);
   }
 
-  list(prefix: string): AsyncIterable<LockSnapshot> {
+  list(prefix: string): AsyncIterable<LockSnapshot | undefined> {
     return this.inner.list(prefix);
   }
 

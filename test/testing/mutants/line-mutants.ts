@@ -245,7 +245,8 @@ class GrantsInPart extends Delegate {
 class ListsByPattern extends Delegate {
   override async *list(prefix: string): AsyncGenerator<LockSnapshot> {
     const pattern = new RegExp(`^${prefix.replaceAll('_', '.')}`, 'i');
-    for await (const snapshot of this.inner.list('')) if (pattern.test(snapshot.key)) yield snapshot;
+    for await (const snapshot of this.inner.list(''))
+      if (snapshot && pattern.test(snapshot.key)) yield snapshot;
   }
 }
 

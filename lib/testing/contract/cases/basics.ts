@@ -87,9 +87,10 @@ async function listsByPrefix(t: Trial): Promise<void> {
   ];
   for (const key of [...inside, ...outside]) await t.granted(t.claim('exclusive', { key }));
   const found: string[] = [];
-  for await (const { key, holders } of t.backend.list(t.keyOf('p_q.r:'))) {
-    assert.equal(holders.length, 1);
-    found.push(key);
+  for await (const snapshot of t.backend.list(t.keyOf('p_q.r:'))) {
+    if (!snapshot) continue;
+    assert.equal(snapshot.holders.length, 1);
+    found.push(snapshot.key);
   }
   assert.deepEqual(found.sort(), inside.sort());
 }
