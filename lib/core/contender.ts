@@ -47,6 +47,10 @@ const FIRST_BACKOFF_MS = 25;
 const LONGEST_BACKOFF_MS = 1_000;
 /** No asking again faster than this without a hint. */
 const SHORTEST_PAUSE_MS = 5;
+/** Hints that come with the answers make it ask again at once, but no more often than this in a row. */
+const MOST_HURRIES = 3;
+/** Clocks that read closer together than that are taken for one. */
+const CLOCK_GRAIN_MS = 1;
 /** Who is in the way is asked anew after so many polls, though the roll call shows life at each of them. */
 const POLLS_A_REFRESH = 10;
 
@@ -54,6 +58,16 @@ const RUBBISH: Failure = {
   ok: false,
   certainty: 'unknown',
   error: new BackendError('the lock backend answered neither with a grant nor with a place', 'unknown'),
+};
+
+/** Its end would never come by ours. */
+const OTHER_CLOCK: Failure = {
+  ok: false,
+  certainty: 'unknown',
+  error: new BackendError(
+    'the lock backend granted it with a sentAtMs that is yet to come; it has to be read from the clock of the context, before the request is sent',
+    'unknown',
+  ),
 };
 
 /**
@@ -71,6 +85,8 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
   private hinted = false;
   /** This process freed the key while an answer was awaited. */
   private freedHere = false;
+  /** How often in a row it asked again at once after an answer. */
+  private hurries = 0;
   /** Claims beside the head of the line, and leaves no trace when busy. */
   private beside = false;
   private uncertain = false;
@@ -212,7 +228,9 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
 
   private onGrant(grant: Grant): void {
     const { ttlMs } = grant.claim;
-    if (this.arena.clock.now() < deadlineOf(grant.sentAtMs, grant.leaseMs ?? ttlMs)) {
+    const nowMs = this.arena.clock.now();
+    if (grant.sentAtMs > nowMs + CLOCK_GRAIN_MS) return this.onFailure(OTHER_CLOCK);
+    if (nowMs < deadlineOf(grant.sentAtMs, grant.leaseMs ?? ttlMs)) {
       this.conclude({ kind: 'granted', grant, uncertain: this.uncertain });
       return;
     }
@@ -236,20 +254,31 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     const deafness = this.listen(place);
     if (deafness) return this.onFailure(deafness);
     this.backoffMs = FIRST_BACKOFF_MS;
-    if (this.hinted || (this.freedHere && this.isNext(place))) return this.attempt();
+    if (this.hinted || (this.freedHere && this.isNext(place))) return this.hurry();
+    this.hurries = 0;
     const { expiresInMs: toldMs = NaN } = place.busy;
     const expiresInMs = Number.isNaN(toldMs) ? Infinity : toldMs;
     this.retryIn(Math.max(SHORTEST_PAUSE_MS, Math.min(this.pollMs(), expiresInMs + 1)));
   }
 
+  /** At once, unless the backend hints with each of its answers: that would leave no turn to anything else here. */
+  private hurry(): void {
+    if (++this.hurries > MOST_HURRIES) this.retryIn(SHORTEST_PAUSE_MS);
+    else this.attempt();
+  }
+
   /** Backends may be anybody's, so this may throw. What rejects later is a hint that got lost, which is legal. */
   private listen(place: Place): Failure | undefined {
+    // what it hints at once counts like a hint that came before the answer
+    this.inFlight = true;
     try {
       const listening: unknown = place.onHint(() => this.attempt());
       if (listening instanceof Promise) listening.catch(() => undefined);
       return undefined;
     } catch (thrown) {
       return failureOf(thrown);
+    } finally {
+      this.inFlight = false;
     }
   }
 

@@ -1,4 +1,4 @@
-import { LockError } from './errors.js';
+import { LockConfigurationError, LockError, show } from './errors.js';
 
 /** A write came with a fence that is older than one already seen: its holder lost the lock. */
 export class StaleFenceError extends LockError {
@@ -28,15 +28,27 @@ export class StaleFenceError extends LockError {
 export class FenceGuard {
   private readonly newest = new Map<string, bigint>();
 
-  /** True, and remembered, unless a newer fence was seen for this key; an equal one is the same holder's. */
+  /**
+   * True, and remembered, unless a newer fence was seen for this key; an equal one is the same holder's.
+   *
+   * @throws LockConfigurationError when the fence is no bigint
+   */
   accepts(key: string, fence: bigint): boolean {
+    if (typeof fence !== 'bigint') {
+      throw new LockConfigurationError(
+        `The fence of a write under "${key}" is ${show(fence)}; give the lease's fence, a bigint: BigInt(text) reads one that came as text.`,
+      );
+    }
     const newest = this.newest.get(key);
     if (newest !== undefined && fence < newest) return false;
     this.newest.set(key, fence);
     return true;
   }
 
-  /** @throws StaleFenceError when a newer fence was seen for this key */
+  /**
+   * @throws StaleFenceError when a newer fence was seen for this key
+   * @throws LockConfigurationError when the fence is no bigint
+   */
   check(key: string, fence: bigint): void {
     if (!this.accepts(key, fence)) throw new StaleFenceError(key, fence, this.newest.get(key) ?? fence);
   }

@@ -18,6 +18,8 @@ const LATE_MS = 50;
 const LATE_PART_OF_TTL = 0.1;
 /** Whoever holds a lock for so many times its ttl may have forgotten it. */
 const LONG_TTLS = 20;
+/** In place of a renewal whose call is just being made. */
+const SENDING = Promise.resolve();
 
 /**
  * Keeps the leases of one service alive: one timer, everything that is due in one batch, never two renewals
@@ -157,6 +159,8 @@ export class Keeper {
     batch: readonly Hold[],
     grants: readonly Grant[] = batch.map((hold) => hold.grant),
   ): Promise<readonly RenewOutcome[]> {
+    // a backend may doubt them while it is called
+    for (const hold of batch) hold.renewal = SENDING;
     const renewal = this.send(batch, grants);
     for (const hold of batch) hold.renewal = renewal;
     return renewal;
@@ -177,7 +181,7 @@ export class Keeper {
       hold.renewal = undefined;
       this.settle(hold, grants[index] ?? hold.grant, answers[index] ?? 'unknown', sentAtMs);
     });
-    if (batch.some((hold) => hold.doubted)) this.doubt((hold) => hold.doubted);
+    for (const hold of batch) if (hold.doubted) this.lookAgain(hold);
     return answers;
   }
 
@@ -190,10 +194,18 @@ export class Keeper {
     } else {
       hold.stragglerTtlMs = Math.min(hold.stragglerTtlMs, grant.claim.ttlMs);
     }
-    if (answer !== 'renewed' && hold.renews) {
+    if (answer !== 'renewed') {
       const pauseMs = Math.max(SHORTEST_PAUSE_MS, hold.reliableTtlMs / 12);
-      hold.renewAtMs = this.clock.now() + pauseMs;
+      hold.renewAtMs = hold.renews ? this.clock.now() + pauseMs : Infinity;
     }
+    this.wakeBy(hold.dueAtMs);
+  }
+
+  /** Soon, not at once: a backend that doubts whatever it renews would leave no turn to anything else here. */
+  private lookAgain(hold: Hold): void {
+    hold.doubted = false;
+    if (hold.state !== 'held') return;
+    hold.renewAtMs = Math.min(hold.renewAtMs, this.clock.now() + SHORTEST_PAUSE_MS);
     this.wakeBy(hold.dueAtMs);
   }
 

@@ -172,7 +172,7 @@ export class Locks {
   async *list(prefix = ''): AsyncGenerator<LockSnapshot, void, undefined> {
     await this.start();
     const ours = `${this.settings.prefix}:`;
-    const snapshots = this.backend.list(ours + prefix)[Symbol.asyncIterator]();
+    const snapshots = relay(() => this.backend.list(ours + prefix));
     try {
       for (;;) {
         const step = await this.ask('list the locks', () => snapshots.next());
@@ -180,7 +180,7 @@ export class Locks {
         if (step.value) yield { ...step.value, key: step.value.key.slice(ours.length) };
       }
     } finally {
-      void snapshots.return?.()?.then(undefined, () => undefined);
+      void snapshots.return().catch(() => undefined);
     }
   }
 
@@ -403,6 +403,11 @@ export class Locks {
 function leaseOf(result: HeldLease | Refusal): HeldLease {
   if (result instanceof HeldLease) return result;
   throw errorOf(result);
+}
+
+/** Backends may be anybody's: whatever is wrong with their list is what a step of this one rejects with. */
+async function* relay<T>(list: () => AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+  yield* list();
 }
 
 function refuseMode(backend: LockBackend, { mode }: Terms): void {

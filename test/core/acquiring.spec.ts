@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import type { Claim } from '../../lib/backends/lock-backend.js';
 import { LockTimeoutError } from '../../lib/core/errors.js';
 import { changed, count, got, setUp } from '../support/rig.js';
 
@@ -104,6 +105,22 @@ describe('acquiring', () => {
     expect(next.atMs - startMs).toBeGreaterThanOrEqual(1_978);
     expect(next.atMs - startMs).toBeLessThanOrEqual(2_005);
     await next.value?.release();
+  });
+
+  it('[26] a grant that counts by another clock is none: nobody would ever hear of its end', async () => {
+    const rig = setUp({
+      between: (inner) =>
+        changed(inner, {
+          claim: async (claim: Claim) => ({ ...(await inner.claim(claim)), sentAtMs: Date.now() }),
+        }),
+    });
+    const failed = rig.watch(rig.locks.acquire('k', { wait: 300 }));
+    await rig.clock.advance(600);
+    expect(failed.error).toMatchObject({
+      name: 'LockUnavailableError',
+      message: expect.stringContaining('sentAtMs'),
+    });
+    expect(await rig.replica().locks.inspect('k')).toBeNull();
   });
 
   it('[26] an acquisition that took longer than its ttl is failed and given back', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { LockError } from '../../lib/core/errors.js';
+import { LockConfigurationError, LockError } from '../../lib/core/errors.js';
 import { FenceGuard, StaleFenceError } from '../../lib/core/fence-guard.js';
 import { setUp } from '../support/rig.js';
 
@@ -21,6 +21,17 @@ describe('the fence guard', () => {
     expect(guard.accepts('a', 5n)).toBe(true);
     expect(guard.accepts('__proto__', 1n)).toBe(true);
     expect(guard.accepts('b', 1n)).toBe(true);
+  });
+
+  it('[47] refuses what is no fence: a guard that takes it for a new one guards nothing', () => {
+    const guard = new FenceGuard();
+    guard.check('seat', 7n);
+    for (const wrong of [undefined, null, NaN, 8, '8', {}] as unknown as bigint[]) {
+      expect(() => guard.accepts('seat', wrong)).toThrow(LockConfigurationError);
+      expect(() => guard.check('seat', wrong)).toThrow(/give the lease's fence, a bigint/);
+    }
+    expect(guard.accepts('seat', 6n)).toBe(false);
+    expect(guard.accepts('seat', 7n)).toBe(true);
   });
 
   it('[47] compares fences beyond 2^53 exactly', () => {

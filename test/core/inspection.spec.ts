@@ -1,8 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
-import type { LockSnapshot } from '../../lib/backends/lock-backend.js';
+import type { LockBackend, LockSnapshot } from '../../lib/backends/lock-backend.js';
+import { memory } from '../../lib/backends/memory/index.js';
 import { canonicalKey } from '../../lib/core/key.js';
+import { Locks } from '../../lib/core/locks.js';
 import { FAULTS } from '../../lib/testing/faulty-backend.js';
-import { count, PATIENCE_MS, setUp } from '../support/rig.js';
+import { changed, count, PATIENCE_MS, Rig, setUp } from '../support/rig.js';
 
 async function all(list: AsyncIterable<LockSnapshot>): Promise<LockSnapshot[]> {
   const snapshots: LockSnapshot[] = [];
@@ -115,6 +117,66 @@ describe('inspect, list and forceRelease', () => {
       expect(failed.atMs - startMs).toBeLessThanOrEqual(1_000 + PATIENCE_MS);
     }
     expect(await rig.within(2_000, lease.release())).toBe(fault !== 'after' && fault !== 'hang-after');
+  });
+
+  it.each<[string, () => unknown]>([
+    [
+      'throws',
+      () => {
+        throw new TypeError('no list');
+      },
+    ],
+    ['is none', () => undefined],
+    ['has a list whose steps are no steps', () => ({ [Symbol.asyncIterator]: () => ({ next: () => 42 }) })],
+    [
+      'has a list that cannot be left',
+      () => ({
+        [Symbol.asyncIterator]: () => ({
+          next: () => Promise.reject(new Error('down')),
+          return: () => {
+            throw new TypeError('no end');
+          },
+        }),
+      }),
+    ],
+  ])('[24] a backend whose list %s is one that did not say', async (_, list) => {
+    const rig = new Rig();
+    const locks = new Locks(changed(memory({ server: rig.server }), { list: list as LockBackend['list'] }), {
+      clock: rig.clock,
+    });
+    const failed = rig.watch(all(locks.list()));
+    await rig.clock.advance(0);
+    expect(failed.error).toMatchObject({ name: 'LockUnavailableError' });
+    await locks.stop();
+  });
+
+  it('[32] a list that its reader leaves is told so, whatever that comes to', async () => {
+    for (const end of [
+      () => 42,
+      () => {
+        throw new TypeError('no end');
+      },
+      () => Promise.reject(new Error('no end')),
+    ] as (() => unknown)[]) {
+      const rig = new Rig();
+      let left = 0;
+      const snapshot = { key: 'interlock:k', mode: 'exclusive', of: 1, holders: [], waiting: 0 };
+      const steps = {
+        next: async () => ({ done: false, value: snapshot }),
+        return: () => {
+          left++;
+          return end();
+        },
+      };
+      const list = (() => ({ [Symbol.asyncIterator]: () => steps })) as unknown as LockBackend['list'];
+      const locks = new Locks(changed(memory({ server: rig.server }), { list }), { clock: rig.clock });
+      for await (const { key } of locks.list()) {
+        expect(key).toBe('k');
+        break;
+      }
+      expect(left).toBe(1);
+      await locks.stop();
+    }
   });
 
   it('[32] a forceRelease whose reply is lost is noticed by the holder all the same', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { BackendError } from '../../lib/backends/backend-error.js';
+import type { BackendContext, Grant } from '../../lib/backends/lock-backend.js';
 import { LockError, LockLostError } from '../../lib/core/errors.js';
 import type { HeldLease, Lease } from '../../lib/core/lease.js';
 import { FAULTS } from '../../lib/testing/faulty-backend.js';
@@ -96,6 +97,40 @@ describe('a lease', () => {
     expect(told.atMs).toBe(startMs);
     expect(count(rig.backend, 'renew')).toBe(1);
   });
+
+  it.each(['at once', 'a moment later'])(
+    '[18] a backend that doubts whatever it renews, %s, is asked again, but not in a hot loop',
+    async (when) => {
+      let renewals = 0;
+      let doubt = (): void => undefined;
+      const rig = setUp({
+        between: (inner) =>
+          changed(inner, {
+            start: (context: BackendContext) => {
+              doubt = () => context.doubt();
+              return inner.start(context);
+            },
+            renew: async (grants: readonly Grant[]) => {
+              // without an end the test would not end either
+              if (++renewals > 2_000) throw new Error('renewed too often');
+              if (when === 'at once') doubt();
+              const answers = await inner.renew(grants);
+              doubt();
+              return answers;
+            },
+          }),
+      });
+      const lease = await rig.locks.acquire('k', { ttl: '3s' });
+      const other = await rig.locks.acquire('l', { renew: false, ttl: '3s' });
+      await rig.clock.advance(2_000);
+      expect(lease.held).toBe(true);
+      expect(other.held).toBe(true);
+      expect(renewals).toBeGreaterThan(1);
+      expect(renewals).toBeLessThan(250);
+      await lease.release();
+      await other.release();
+    },
+  );
 
   it.each(FAULTS)(
     '[22] a server that fails every renewal (%s): told by the local deadline',

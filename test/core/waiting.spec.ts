@@ -603,6 +603,34 @@ describe('waiting', () => {
     });
   });
 
+  it.each(['when it is given the callback', 'while it is asked'])(
+    '[18] a place that hints %s each time is asked again, but does not hold up the process',
+    async (when) => {
+      let asked = 0;
+      let hint = (): void => undefined;
+      const place: Place = {
+        busy: {},
+        onHint: (wake) => {
+          hint = wake;
+          if (when === 'when it is given the callback') wake();
+        },
+        retry: async () => {
+          // without an end the test would not end either
+          if (++asked > 10_000) throw new Error('asked too often');
+          if (when === 'while it is asked') hint();
+          return place;
+        },
+      };
+      const rig = setUp({ between: (inner) => changed(inner, { claim: () => Promise.resolve(place) }) });
+      const refused = rig.watch(rig.locks.acquire('k', { wait: '1s' }));
+      await rig.clock.advance(1_100);
+      expect(asked).toBeGreaterThan(5);
+      expect(refused.error).toMatchObject({ name: 'LockTimeoutError' });
+      // 200 times a second are as often as anybody is asked without a reason
+      expect(asked).toBeLessThan(250);
+    },
+  );
+
   it('[18] an expiry that is no number is no reason to ask again and again', async () => {
     let asked = 0;
     const place: Place = {

@@ -27,7 +27,7 @@ export const MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: 'core/contender.ts',
-        find: 'if (this.arena.clock.now() < deadlineOf(grant.sentAtMs, grant.leaseMs ?? ttlMs)) {',
+        find: 'if (nowMs < deadlineOf(grant.sentAtMs, grant.leaseMs ?? ttlMs)) {',
         replace: 'if (ttlMs > 0) {',
       },
       { file: 'core/keeper.ts', find: 'nowMs >= hold.deadlineMs', replace: 'nowMs < 0' },
