@@ -29,7 +29,7 @@ describe.each(MYSQL_WORLDS)('on $name', ({ start }) => {
     leftovers: () => mysqlLeftovers((sql) => server.query(sql)),
   });
 
-  describeLockBackend('mysql with a lockDelay and a pool of one connection', {
+  describeLockBackend('mysql with a lockDelay and a pool of one connection that forgets its session', {
     runner: { describe, it },
     sideBySide: 6,
     shortTtlMs: 600,
@@ -40,7 +40,14 @@ describe.each(MYSQL_WORLDS)('on $name', ({ start }) => {
       stay: true,
       lockDelayMs: 1_000,
     },
-    create: () => mysql(server.url, { lockDelay: 1_000, name: 'delayed', connectionLimit: 1 }),
+    // the procedures do all of it then
+    create: () =>
+      mysql(server.url, {
+        lockDelay: 1_000,
+        name: 'delayed',
+        connectionLimit: 1,
+        resetOnRelease: true,
+      }),
     leftovers: () => mysqlLeftovers((sql) => server.query(sql), 'delayed'),
   });
 });

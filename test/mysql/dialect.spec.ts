@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { fenceGuard, migrationStatements } from '../../lib/backends/mysql/index.js';
 import { listStatement } from '../../lib/backends/mysql/listing.js';
 import { mysqlNames } from '../../lib/backends/mysql/mysql-names.js';
+import { quickTexts } from '../../lib/backends/mysql/quick-steps.js';
 
 /**
  * The keywords and functions of our statements. Each is in the manual of MySQL 8.0, in this meaning: look a new one up
@@ -11,9 +12,9 @@ const KNOWN = new Set(
   `ALL AND AS AUTO_INCREMENT BEGIN BETWEEN BIGINT BY CALL CASCADE CASE CAST CEILING CHAR CHARACTER CLOSE COALESCE COLLATE
    COLUMNS COMMIT COMMITTED CONCAT CONCAT_WS CONTINUE CONVERT COUNT CREATE CURSOR DECLARE DEFAULT DELETE DO DUPLICATE ELSE
    ELSEIF EMPTY END ENGINE EXISTS EXIT FETCH FOR FOREIGN FOUND FROM GREATEST GROUP_CONCAT HANDLER IF IGNORE IN INSERT INT
-   INTO INVOKER IS ISOLATION JOIN JSON JSON_LENGTH JSON_TABLE KEY LEAST LEAVE LEFT LENGTH LEVEL LIMIT LOCATE LOCK LOCKED
+   INTO INVOKER IS ISOLATION JOIN JSON JSON_LENGTH JSON_TABLE KEY LAST_INSERT_ID LEAST LEAVE LEFT LENGTH LEVEL LIMIT LOCATE LOCK LOCKED
    LOOP MAX MEDIUMTEXT MICROSECOND MIN MODE NOT NULL ON OPEN OR ORDER ORDINALITY OUT PATH PRIMARY PROCEDURE READ REFERENCES
-   REPEAT RESIGNAL ROLLBACK SECURITY SELECT SEPARATOR SESSION SET SHARE SKIP SQL SQLEXCEPTION START STRAIGHT_JOIN SUBSTRING
+   REPEAT RESIGNAL ROLLBACK SECURITY SELECT SEPARATOR SESSION SET SHARE SIGNED SKIP SQL SQLEXCEPTION START STRAIGHT_JOIN SUBSTRING
    SUBSTRING_INDEX SUM TABLE TEXT THEN TIMESTAMPDIFF TINYINT TRANSACTION UNION UNIQUE UPDATE USING UTC_TIMESTAMP VALUES
    VARCHAR WHEN WHERE WHILE`.split(/\s+/),
 );
@@ -29,6 +30,7 @@ describe('the statements for MariaDB and MySQL', () => {
   const statements = [
     ...migrationStatements(),
     listStatement(mysqlNames()),
+    ...Object.values(quickTexts(mysqlNames())),
     `SELECT ${fenceGuard({ key: 'k', fence: 1n })}`,
   ];
   const words = statements.flatMap((sql) => wordsOf(sql));
@@ -68,6 +70,6 @@ describe('the statements for MariaDB and MySQL', () => {
 
 /** Without comments, quoted names, texts and the variables of the server. */
 function wordsOf(sql: string): readonly string[] {
-  const bare = sql.replace(/--.*$/gm, ' ').replace(/x?'[^']*'|`[^`]*`|@@[\w.]+/g, ' ');
+  const bare = sql.replace(/--.*$|\/\*.*?\*\//gm, ' ').replace(/x?'[^']*'|`[^`]*`|@@[\w.]+/g, ' ');
   return bare.match(/[A-Za-z_]\w*/g) ?? [];
 }

@@ -106,6 +106,44 @@ describe('the pools that locks in MariaDB work with', () => {
     expect(rows).toEqual([{ wait: 7, longest: 999, isolation: 'REPEATABLE-READ' }]);
   });
 
+  it.each([
+    {
+      what: 'that takes no prepared statements',
+      harm: 'SET GLOBAL max_prepared_stmt_count = 0',
+      repair: 'SET GLOBAL max_prepared_stmt_count = DEFAULT',
+    },
+    {
+      what: 'whose sessions begin without autocommit',
+      harm: 'SET GLOBAL autocommit = 0',
+      repair: 'SET GLOBAL autocommit = 1',
+    },
+    {
+      what: 'that lets statements wait for a row for ever',
+      harm: 'SET GLOBAL innodb_lock_wait_timeout = 100000000',
+      repair: 'SET GLOBAL innodb_lock_wait_timeout = DEFAULT',
+    },
+  ])('work on a server $what', async ({ harm, repair }) => {
+    await trial.server.query(harm);
+    try {
+      const { backend } = await trial.connect();
+      const { backend: another } = await trial.connect();
+      for (let n = 0; n < 3; n++) {
+        const grant = await granted(backend, trial.claim());
+        await busy(another, trial.claim());
+        expect(await backend.release(grant)).toBe('released');
+        await another.release(await granted(another, trial.claim()));
+      }
+      const row = await pool().getConnection();
+      await row.query('BEGIN');
+      await row.query('SELECT 1 FROM interlock_lock FOR UPDATE');
+      expect(await failureOf(backend.claim(trial.claim()))).toMatchObject({ certainty: 'denied' });
+      await row.query('ROLLBACK');
+      row.release();
+    } finally {
+      await trial.server.query(repair);
+    }
+  });
+
   it('are closed when they were made here, and leave no connection behind', async () => {
     const before = await trial.connections();
     const { backend } = await trial.connect();

@@ -6,7 +6,7 @@ import { fenceGuard, mysql } from '../../lib/backends/mysql/index.js';
 import { Locks } from '../../lib/core/locks.js';
 import { MYSQL_WORLDS } from '../support/mysql-by-url.js';
 import { MysqlTrial } from '../support/mysql-trial.js';
-import { busy, granted, until, waitFor } from '../support/redis-trial.js';
+import { busy, failureOf, granted, until, waitFor } from '../support/redis-trial.js';
 
 const HOUR_US = 3_600_000_000n;
 
@@ -36,6 +36,33 @@ describe.each(MYSQL_WORLDS)('the rows that locks in a database of $name are', ({
     expect(await backend.renew([grant, reader])).toEqual(['gone', 'gone']);
     expect([await count('holder'), await count('waiter')]).toEqual([0, 0]);
     expect((await granted(backend, trial.claim())).fence).toBeGreaterThan(grant.fence);
+  });
+
+  it.each([
+    { what: 'were looked at by the sweep', harm: "CALL interlock_sweep_v1('', 100)" },
+    { what: 'were deleted by hand', harm: 'DELETE FROM interlock_lock' },
+  ])('[11] refuse a claim that arrives after it was abandoned, though they $what', async ({ harm }) => {
+    const { backend } = await trial.connect();
+    const { backend: another } = await trial.connect();
+    const late = trial.claim();
+    await backend.abandon(late);
+    await trial.server.query(harm);
+    for (let n = 0; n < 2; n++) await backend.release(await granted(backend, trial.claim()));
+    // that client has heard nothing of the key
+    expect(await failureOf(another.claim(late))).toMatchObject({ certainty: 'denied' });
+    expect(await backend.inspect('trial:key')).toBeNull();
+  });
+
+  it('[11] are simple again when the marks of those who gave up are over', async () => {
+    const { backend } = await trial.connect();
+    const crowded = async (): Promise<unknown> =>
+      (await trial.server.query('SELECT crowded FROM interlock_lock'))[0]?.['crowded'];
+    await backend.abandon(trial.claim());
+    await backend.release(await granted(backend, trial.claim()));
+    expect(await crowded()).toBe(1);
+    await trial.server.query('UPDATE interlock_gone SET until = 1');
+    await backend.release(await granted(backend, trial.claim()));
+    expect(await crowded()).toBe(0);
   });
 
   it('[37] do not keep a dead head of the line alive when the clock of the server is set back', async () => {

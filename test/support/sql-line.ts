@@ -14,7 +14,7 @@ class SqlLine extends Line {
   private awaited: Trap | undefined;
 
   protected onRequest(chunk: Buffer): void {
-    const names = chunk.toString('latin1').match(OURS) ?? [];
+    const names = this.namesIn(chunk);
     if (names.length > 0) this.awaited = this.trapFor(names) ?? this.awaited;
     this.requests.send(chunk);
   }
@@ -30,13 +30,42 @@ class SqlLine extends Line {
     this.replies.send(said);
   }
 
+  protected namesIn(chunk: Buffer): readonly string[] {
+    return chunk.toString('latin1').match(OURS) ?? [];
+  }
+
   protected withoutMessages(chunk: Buffer): Buffer {
     return chunk;
   }
 }
 
-/** A connection of MySQL or MariaDB, where nobody speaks unasked. */
-export class MysqlLine extends SqlLine {}
+/** Behind the length and the number of a packet. */
+const COMMAND_AT = 4;
+const NUMBER_AT = 5;
+const PREPARE = 0x16;
+const EXECUTE = 0x17;
+
+/** A connection of MySQL or MariaDB, where nobody speaks unasked, and statements that were prepared go by a number. */
+export class MysqlLine extends SqlLine {
+  private readonly prepared = new Map<number, readonly string[]>();
+  private preparing: readonly string[] | undefined;
+
+  protected override namesIn(chunk: Buffer): readonly string[] {
+    const names = super.namesIn(chunk);
+    if (chunk[COMMAND_AT] === EXECUTE) return this.prepared.get(chunk.readUInt32LE(NUMBER_AT)) ?? [];
+    if (chunk[COMMAND_AT] !== PREPARE) return names;
+    // nothing is carried out by that
+    this.preparing = names;
+    return [];
+  }
+
+  protected override withoutMessages(chunk: Buffer): Buffer {
+    const isDone = this.preparing !== undefined && chunk[COMMAND_AT] === 0;
+    if (isDone) this.prepared.set(chunk.readUInt32LE(NUMBER_AT), this.preparing ?? []);
+    this.preparing = undefined;
+    return chunk;
+  }
+}
 
 /** A connection of PostgreSQL, on which one may be notified. */
 export class PostgresLine extends SqlLine {

@@ -12,15 +12,26 @@ export interface MysqlQuery {
 /** What is needed of a connection of mysql2 that is on loan from a pool. */
 export interface MysqlConnection {
   query(query: MysqlQuery): Promise<readonly [unknown, unknown]>;
-  /** Prepared once, and sent by its number after that. */
-  execute(query: MysqlQuery): Promise<readonly [unknown, unknown]>;
   release(): void;
   destroy(): void;
 }
 
-/** A connection below its promises. */
-interface CoreConnection {
+type Callback = (error: unknown, rows: unknown) => void;
+
+/** A connection below its promises: the same object whoever has it on loan. */
+export interface CoreConnection {
   readonly stream?: Stream;
+  query(query: MysqlQuery, callback: Callback): unknown;
+  execute(query: MysqlQuery, callback: Callback): unknown;
+  release(): void;
+  destroy(): void;
+}
+
+/** A pool below its promises. */
+export interface CorePool {
+  getConnection(callback: (error: unknown, connection: CoreConnection | undefined) => void): void;
+  readonly config?: KnownMysqlOptions & { readonly connectionConfig?: object };
+  readonly _allConnections?: { readonly length: number; get(nth: number): CoreConnection | undefined };
 }
 
 /** A pool of `mysql2/promise`, version 3. Spelled out here, so that the types of this package do not need mysql2. */
@@ -75,31 +86,26 @@ export function promising(pool: MysqlPool | MysqlCallbackPool): MysqlPool {
   return 'promise' in pool && typeof pool.promise === 'function' ? pool.promise() : (pool as MysqlPool);
 }
 
+/** What is below the promises of a pool. */
+export function coreOf(pool: MysqlPool): CorePool {
+  return (pool as unknown as { readonly pool: CorePool }).pool;
+}
+
 /** What is known of where it connects to. */
-export function optionsOf(pool: MysqlPool): KnownMysqlOptions {
-  const { pool: core } = pool as { pool?: { config?: KnownMysqlOptions & { connectionConfig?: object } } };
-  const { connectionConfig, ...ofPool } = core?.config ?? {};
+export function optionsOf({ config }: CorePool): KnownMysqlOptions {
+  const { connectionConfig, ...ofPool } = config ?? {};
   return { ...connectionConfig, ...ofPool };
 }
 
-/** The same object for as long as the connection lasts, whoever has it on loan. */
-export function lastingPart(connection: MysqlConnection): object {
-  return (connection as { connection?: CoreConnection }).connection ?? connection;
-}
-
 /** Ends a connection at once. By itself it would wait for a server that may be silent to hang up as well. */
-export function hangUp(connection: MysqlConnection): void {
-  const { connection: core } = connection as { connection?: CoreConnection };
+export function hangUp(connection: CoreConnection | MysqlConnection): void {
+  const core = 'connection' in connection ? (connection.connection as CoreConnection) : connection;
   connection.destroy();
-  core?.stream?.destroy();
+  if ('stream' in core) core.stream?.destroy();
 }
 
 /** What its connections go over, those that are being made too. */
-export function streamsOf(pool: MysqlPool): readonly Stream[] {
-  const { pool: core } = pool as {
-    pool?: { _allConnections?: { readonly length: number; get(nth: number): CoreConnection | undefined } };
-  };
-  const all = core?._allConnections;
+export function streamsOf({ _allConnections: all }: CorePool): readonly Stream[] {
   const streams = Array.from({ length: all?.length ?? 0 }, (_, nth) => all?.get(nth)?.stream);
   return streams.filter((stream) => stream !== undefined);
 }

@@ -3,20 +3,21 @@ import { BackendError } from '../backend-error.js';
 import { Hints } from '../hints.js';
 import type { BackendContext, NodeHealth } from '../lock-backend.js';
 import { poolEnd } from '../sql/pool-end.js';
-import { cannotStart, messageOf, NotSent, REFUSALS, sqlError } from '../sql/sql-error.js';
+import { cannotStart, messageOf, REFUSALS, sqlError } from '../sql/sql-error.js';
 import type { SqlSession, SqlValue, SqlVerb } from '../sql/sql-session.js';
 import { within } from '../time-limit.js';
 import { listOf, listStatement, type Row } from './listing.js';
 import {
+  coreOf,
   hangUp,
-  lastingPart,
   loadMysql2,
   optionsOf,
   streamsOf,
-  type MysqlConnection,
+  type CorePool,
   type MysqlPool,
 } from './mysql-client.js';
 import { cannotPrepare, isConflict, refusalOf } from './mysql-error.js';
+import { ANSWER_LIMIT_MS, MysqlRequest, type MysqlAsk, type MysqlDesk } from './mysql-request.js';
 import type { ResolvedMysqlSettings } from './mysql-settings.js';
 import { QuickSteps, type Change, type QuickStatement } from './quick-steps.js';
 import { checkDatabase } from './start-check.js';
@@ -28,12 +29,11 @@ export type MysqlTarget =
 
 /** For one step; whoever runs into another transaction has done nothing. */
 const TRIES = 4;
-/** A server that has not answered by then is said to be down, and a connection that has not is closed. */
-const ANSWER_LIMIT_MS = 5_000;
 const START_LIMIT_MS = 15_000;
 const CLOSE_LIMIT_MS = 1_000;
 /** Once for each connection of ours; the procedures do it for themselves. */
-const SET_LOCK_LIMIT = 'SET SESSION innodb_lock_wait_timeout = LEAST(@@SESSION.innodb_lock_wait_timeout, 1)';
+const SET_UP =
+  'SET SESSION autocommit = 1, innodb_lock_wait_timeout = LEAST(@@SESSION.innodb_lock_wait_timeout, 1)';
 
 /** The connections to one database. */
 export class MysqlSession implements SqlSession {
@@ -43,7 +43,8 @@ export class MysqlSession implements SqlSession {
   private readonly address: string;
   /** Only where connections are ours: others may have to wait for a row for longer than a step may take. */
   private readonly quick: QuickSteps | undefined;
-  private readonly limited = new WeakSet<object>();
+  private readonly core: CorePool;
+  private readonly desk: MysqlDesk;
   private prepares = true;
 
   private constructor(
@@ -52,8 +53,12 @@ export class MysqlSession implements SqlSession {
     private readonly context: BackendContext,
     private readonly settings: ResolvedMysqlSettings,
   ) {
-    const { host = 'localhost', port = 3306, resetOnRelease = false } = optionsOf(pool);
-    if (own && !resetOnRelease) this.quick = new QuickSteps(settings.names, context.clock);
+    this.core = coreOf(pool);
+    const { host = 'localhost', port = 3306, resetOnRelease = false } = optionsOf(this.core);
+    const isLasting = own && !resetOnRelease;
+    if (isLasting) this.quick = new QuickSteps(settings.names, context.clock);
+    const setUp = isLasting ? { sql: SET_UP, done: new WeakSet() } : undefined;
+    this.desk = { pool: this.core, clock: context.clock, setUp };
     this.address = `${host}:${port}`;
     this.server = `MySQL at ${this.address}`;
     this.hints = new Hints(context);
@@ -67,8 +72,7 @@ export class MysqlSession implements SqlSession {
     const pool = 'pool' in target ? target.pool : await MysqlSession.connect(target.url, target.options);
     const session = new MysqlSession(pool, !('pool' in target), context, settings);
     try {
-      const check = session.using((connection) => checkDatabase(connection, session.server, settings));
-      await within(context.clock, START_LIMIT_MS, check);
+      await session.check();
     } catch (error) {
       await session.close();
       if (error instanceof BackendError) throw error;
@@ -104,10 +108,8 @@ export class MysqlSession implements SqlSession {
     const node = this.address;
     const startedAtMs = this.clock.now();
     try {
-      const asked = this.using((connection) =>
-        connection.query({ sql: 'SELECT VERSION(), @@read_only', rowsAsArray: true }),
-      );
-      const [rows] = await within(this.clock, limitMs, asked);
+      const asked = this.ask({ sql: 'SELECT VERSION(), @@read_only', rowsAsArray: true });
+      const rows = await within(this.clock, limitMs, asked);
       const [version = '', readOnly] = (rows as [string, number][])[0] ?? [];
       if (Number(readOnly) !== 0)
         return [{ node, role: 'replica', state: 'down', version, error: REFUSALS.readOnly }];
@@ -121,7 +123,7 @@ export class MysqlSession implements SqlSession {
   async close(): Promise<void> {
     this.hints.forgetAll();
     if (!this.own) return;
-    const streams = streamsOf(this.pool);
+    const streams = streamsOf(this.core);
     await poolEnd(this.clock, CLOSE_LIMIT_MS, this.pool.end(), streams);
   }
 
@@ -134,15 +136,15 @@ export class MysqlSession implements SqlSession {
       ...(url !== undefined && { uri: url }),
       connectTimeout: ANSWER_LIMIT_MS,
       enableKeepAlive: true,
+      // the stack of each call, for errors that say more by what they were about
+      trace: false,
       ...options,
     });
   }
 
   private async call(verb: Exclude<SqlVerb, 'list'>, values: unknown[]): Promise<readonly string[]> {
-    const sets = await this.send(
-      `CALL ${this.settings.names[verb]}(${values.map(() => '?').join(', ')})`,
-      values,
-    );
+    const sql = `CALL ${this.settings.names[verb]}(${values.map(() => '?').join(', ')})`;
+    const sets = await this.ask({ sql, values, rowsAsArray: true });
     // what was selected, and behind it what there is to say of the call itself
     const [rows] = sets as [[string][]];
     return rows.map(([first]) => first);
@@ -150,11 +152,8 @@ export class MysqlSession implements SqlSession {
 
   /** Undefined when it changed nothing. */
   private async tryQuick({ sql, values, answer }: QuickStatement): Promise<string | undefined> {
-    const query = { sql, values: [...values] };
     try {
-      const change = (await this.answerOf((connection) =>
-        this.prepares ? connection.execute(query) : connection.query(query),
-      )) as Change;
+      const change = (await this.ask({ sql, values, prepared: this.prepares })) as Change;
       if (change.affectedRows === 1) return answer(change);
     } catch (error) {
       if (!this.prepares || !cannotPrepare(error)) throw error;
@@ -164,61 +163,37 @@ export class MysqlSession implements SqlSession {
   }
 
   private async list(page: readonly SqlValue[]): Promise<readonly string[]> {
-    const rows = await this.send(listStatement(this.settings.names), [...page, ...page, ...page]);
+    const rows = await this.ask({
+      sql: listStatement(this.settings.names),
+      values: [...page, ...page, ...page],
+      rowsAsArray: true,
+    });
     return listOf(rows as Row[]);
   }
 
-  private send(sql: string, values: unknown[]): Promise<unknown> {
-    return this.answerOf((connection) => connection.query({ sql, values, rowsAsArray: true }));
+  private ask(ask: MysqlAsk): Promise<unknown> {
+    return new MysqlRequest(this.desk, ask).answer;
   }
 
-  private answerOf(
-    ask: (connection: MysqlConnection) => Promise<readonly [unknown, unknown]>,
-  ): Promise<unknown> {
-    return this.using(async (connection) => {
-      // a limit of mysql2's own would keep its timer where the connection breaks first
-      const [rows] = await within(this.clock, ANSWER_LIMIT_MS, ask(connection));
-      return rows;
+  /** All of it over one connection. */
+  private async check(): Promise<void> {
+    const coming = this.pool.getConnection();
+    const connection = await within(this.clock, START_LIMIT_MS, coming).catch((error: unknown) => {
+      // it may come after all, when it is of no use to anybody here
+      coming.then(
+        (late) => late.release(),
+        () => undefined,
+      );
+      throw error;
     });
-  }
-
-  /** A connection on loan. It goes back when the server has answered, in whatever way, and else is closed. */
-  private async using<T>(work: (connection: MysqlConnection) => Promise<T>): Promise<T> {
-    const connection = await this.borrow();
     try {
-      if (this.quick) await this.limitLocks(connection);
-      const result = await work(connection);
+      const check = checkDatabase(connection, this.server, this.settings);
+      await within(this.clock, START_LIMIT_MS, check);
       connection.release();
-      return result;
     } catch (error) {
       if (refusalOf(error) === undefined && !(error instanceof BackendError)) hangUp(connection);
       else connection.release();
       throw error;
-    }
-  }
-
-  private async limitLocks(connection: MysqlConnection): Promise<void> {
-    const lasting = lastingPart(connection);
-    if (this.limited.has(lasting)) return;
-    try {
-      await within(this.clock, ANSWER_LIMIT_MS, connection.query({ sql: SET_LOCK_LIMIT }));
-    } catch (error) {
-      throw new NotSent(error);
-    }
-    this.limited.add(lasting);
-  }
-
-  private async borrow(): Promise<MysqlConnection> {
-    const coming = this.pool.getConnection();
-    try {
-      return await within(this.clock, ANSWER_LIMIT_MS, coming);
-    } catch (error) {
-      // it may come after all, when it is of no use to anybody here
-      coming.then(
-        (connection) => connection.release(),
-        () => undefined,
-      );
-      throw new NotSent(error);
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.js';
 import type { SqlValue, SqlVerb } from '../sql/sql-session.js';
 import type { MysqlNames } from './mysql-names.js';
-import { FREE, NOW } from './procedures/procedure.js';
+import { NOW } from './procedures/procedure.js';
 
 /** A key that had something to it is not tried the quick way for so long. */
 const CROWDED_MS = 1_000;
@@ -19,7 +19,7 @@ export interface Change {
 export interface QuickStatement {
   readonly key: string;
   readonly sql: string;
-  readonly values: readonly (string | number)[];
+  readonly values: (string | number)[];
   /** As the procedure answers, when the row matched. */
   readonly answer: (change: Change) => string;
 }
@@ -41,7 +41,7 @@ export class QuickSteps {
     names: MysqlNames,
     private readonly clock: Clock,
   ) {
-    this.texts = textsOf(names);
+    this.texts = quickTexts(names);
   }
 
   /** Undefined when only the procedure can do it, or probably. */
@@ -66,21 +66,14 @@ export class QuickSteps {
   }
 
   private statementOf(verb: SqlVerb, given: readonly (string | number)[]): QuickStatement | undefined {
-    switch (verb) {
-      case 'claim':
-        return this.taking('claim', '', given);
-      case 'pass': {
-        const [from = '', ...wish] = given;
-        return this.taking('pass', from, wish);
-      }
-      case 'release': {
-        const [key = '', owner = '', lingerMs] = given;
-        if (lingerMs !== 0) return undefined;
-        return { key: String(key), sql: this.texts.release, values: [key, owner], answer: () => '1' };
-      }
-      default:
-        return undefined;
+    if (verb === 'claim') return this.taking('claim', '', given);
+    if (verb === 'pass') {
+      const [from = '', ...wish] = given;
+      return this.taking('pass', from, wish);
     }
+    const [key = '', owner = '', lingerMs] = given;
+    if (verb !== 'release' || lingerMs !== 0) return undefined;
+    return { key: String(key), sql: this.texts.release, values: [key, owner], answer: () => '1' };
   }
 
   private taking(
@@ -105,16 +98,21 @@ export class QuickSteps {
 }
 
 /** Each is committed by itself, or does nothing; and changes a row of which nothing is to be known but what is in it. */
-function textsOf({ lock }: MysqlNames): QuickSteps['texts'] {
+export function quickTexts(names: MysqlNames): QuickSteps['texts'] {
+  const { lock } = names;
   const alone = '`key` = ? AND crowded = 0 AND @@autocommit = 1';
   // what the client reads of a larger number would be rounded
   const exact = `fence < ${Number.MAX_SAFE_INTEGER}`;
   const take = `fence = LAST_INSERT_ID(GREATEST(fence + 1, ${NOW})), owner = ?, lingers = 0,
        lease_until = ${NOW} + CAST(? AS SIGNED), closed_until = ${NOW} + CAST(? AS SIGNED)`;
   const mine = `owner = ? AND lingers = 0 AND lease_until > ${NOW}`;
+  const update = (verb: keyof QuickSteps['texts']): string =>
+    // for people who look at what the server is doing
+    `UPDATE /* ${names[verb].replaceAll('`', '')} */ ${lock} SET`;
   return {
-    claim: `UPDATE ${lock} SET ${take} WHERE ${alone} AND closed_until <= ${NOW} AND ${exact}`,
-    pass: `UPDATE ${lock} SET released = owner, ${take} WHERE ${alone} AND ${mine} AND ${exact}`,
-    release: `UPDATE ${lock} SET released = owner, ${FREE} WHERE ${alone} AND ${mine}`,
+    claim: `${update('claim')} ${take} WHERE ${alone} AND closed_until <= ${NOW} AND ${exact}`,
+    pass: `${update('pass')} released = owner, ${take} WHERE ${alone} AND ${mine} AND ${exact}`,
+    // the owner stays: a row that keeps its length is changed in its place
+    release: `${update('release')} lease_until = 0, closed_until = 0 WHERE ${alone} AND ${mine}`,
   };
 }

@@ -1,8 +1,8 @@
 import type { SqlSession } from './sql-session.js';
 
 /** After so many grants the next keys are looked at, so that what was locked once does not stay for ever. */
-const GRANTS = 100;
-const KEYS = 200;
+const GRANTS = 250;
+const KEYS = 500;
 
 /**
  * Goes through the keys bit by bit, in their order, and has those forgotten that were not used for long. It needs no

@@ -58,7 +58,7 @@ function releaseStep({ lock, holder, settle }: MysqlNames): string {
          WHERE \`key\` = p_key AND owner = p_owner FOR UPDATE;
       END IF;
       IF h_lease IS NULL OR h_lease <= v_now THEN
-        SET p_reply = IF(l_released <=> p_owner, '1', '0');
+        SET p_reply = IF(l_released <=> p_owner OR (l_owner <=> p_owner AND l_lease = 0), '1', '0');
         LEAVE step;
       ELSEIF h_lingers THEN
         LEAVE step;

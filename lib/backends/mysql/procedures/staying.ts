@@ -147,24 +147,25 @@ function sweepStep({ lock, gone, floor, settle }: MysqlNames): string {
   DECLARE v_fence BIGINT;
   DECLARE v_crowded TINYINT;
   DECLARE v_key ${TEXT(512)};
-  DECLARE page CURSOR FOR
-    SELECT \`key\`, fence, crowded FROM ${lock} WHERE \`key\` > p_after ORDER BY \`key\` LIMIT p_most;
+  DECLARE old CURSOR FOR
+    SELECT \`key\`, fence, crowded FROM ${lock} WHERE \`key\` > p_after AND \`key\` <= p_reply AND fence < v_old;
   DECLARE CONTINUE HANDLER FOR NOT FOUND SET v_done = 1;
   DELETE FROM ${gone} WHERE until <= v_now LIMIT 1000;
-  OPEN page;
+  SELECT COUNT(*), COALESCE(MAX(page.\`key\`), '') INTO v_seen, p_reply
+    FROM (SELECT \`key\` FROM ${lock} WHERE \`key\` > p_after ORDER BY \`key\` LIMIT p_most) AS page;
+  OPEN old;
   every: LOOP
-    FETCH page INTO v_key, v_fence, v_crowded;
+    FETCH old INTO v_key, v_fence, v_crowded;
     IF v_done THEN LEAVE every; END IF;
-    SET v_seen = v_seen + 1, p_reply = v_key;
-    IF v_fence < v_old AND v_crowded THEN
+    IF v_crowded THEN
       SELECT fence INTO v_fence FROM ${lock} WHERE \`key\` = v_key FOR UPDATE SKIP LOCKED;
       IF NOT v_done THEN CALL ${settle}(v_key); END IF;
       SET v_done = 0;
-    ELSEIF v_fence < v_old THEN
+    ELSE
       UPDATE ${floor} SET fence = v_fence WHERE fence < v_fence;
       DELETE FROM ${lock} WHERE \`key\` = v_key AND crowded = 0 AND fence = v_fence AND closed_until <= v_now;
     END IF;
   END LOOP;
-  CLOSE page;
+  CLOSE old;
   IF v_seen < p_most THEN SET p_reply = ''; END IF;`;
 }

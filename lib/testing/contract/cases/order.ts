@@ -40,6 +40,8 @@ async function nobodyBarges(t: Trial): Promise<void> {
     busy.expiresInMs !== undefined && busy.expiresInMs > 0,
     'busy says when a silent head would be skipped',
   );
+  // nor does one who comes by another client, which has not heard that anybody waits
+  await t.busy(t.claim(), (await t.connect()).backend);
   const newcomer = await t.queued();
   expectPlace(await newcomer.retry());
   expectGrant(await head.retry());
