@@ -193,7 +193,11 @@ export interface LockBackend {
   /** What it promises; they do not change. */
   readonly traits: BackendTraits;
 
-  /** Connects and checks the server, its version and its settings. Fails fast, in a sentence. Called once. */
+  /**
+   * Connects and checks the server, its version and its settings. Fails fast, in a sentence. Called once by each
+   * service; and again after it failed or took too long, also while the one that takes too long is still on its way.
+   * Each that succeeds is followed by a `stop`.
+   */
   start(context: BackendContext): Promise<void>;
 
   /** One atomic step: the grant, or a place (in the line, with `queue`). Idempotent per owner. */

@@ -5,7 +5,7 @@ import { Contender, type Arena, type Granted } from './contender.js';
 import { holdInScope } from './context.js';
 import { Debts } from './debts.js';
 import type { Duration } from './duration.js';
-import { LockError, LockUnavailableError } from './errors.js';
+import { asError, LockError, LockUnavailableError } from './errors.js';
 import type { LockEvents } from './events.js';
 import { packHandle, type HandlePart } from './handle.js';
 import { deadlineOf, Hold, subjectOf } from './hold.js';
@@ -153,7 +153,7 @@ export class Acquirer implements LeaseHost {
     this.events.alert({
       type: 'release-failed',
       key,
-      error: error instanceof Error ? error : new Error(String(error)),
+      error: asError(error),
     });
   }
 

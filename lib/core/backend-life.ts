@@ -19,6 +19,8 @@ export class BackendLife {
   private starting: Promise<void> | undefined;
   private stopping: Promise<void> | undefined;
   private running = false;
+  /** Starts that came up too late, while another one was on its way or had made it; each is owed a stop. */
+  private surplus = 0;
 
   constructor(
     private readonly backend: LockBackend,
@@ -50,8 +52,11 @@ export class BackendLife {
     let awaited = true;
     const start = async (): Promise<void> => {
       await backend.start(host.context);
-      // one that comes up when nobody waits for it any more would stay open for ever
-      if (awaited && !this.stopping) this.running = true;
+      if (this.stopping) await backend.stop();
+      else if (awaited) this.running = true;
+      // its stop could close what the other one opened
+      else if (this.starting) this.surplus++;
+      // nobody waits for it any more, so it would stay open for ever
       else await backend.stop();
     };
     const outcome = await outcomeOf(clock, startTimeoutMs, start);
@@ -68,7 +73,12 @@ export class BackendLife {
     await this.host.close();
     const { clock, callTimeoutMs } = this.settings;
     // a backend that others share is stopped by those alone who have started it
-    if (this.running) await outcomeOf(clock, callTimeoutMs, () => this.backend.stop());
+    if (this.running || this.surplus > 0) await outcomeOf(clock, callTimeoutMs, () => this.stopBackend());
     this.host.closed();
+  }
+
+  private async stopBackend(): Promise<void> {
+    const stops = this.surplus + (this.running ? 1 : 0);
+    for (let n = 0; n < stops; n++) await this.backend.stop();
   }
 }

@@ -117,6 +117,12 @@ export class NotLeaderError extends LockError {
   }
 }
 
+/** Whatever was thrown or reported, as an error. */
+export function asError(thrown: unknown): Error {
+  if (thrown instanceof Error) return thrown;
+  return new Error(typeof thrown === 'string' ? thrown : show(thrown));
+}
+
 /** For messages: what something thrown says, whatever it is. */
 export function errorMessage(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : show(thrown);

@@ -6,7 +6,7 @@ import { Acquirer } from './acquirer.js';
 import { assertRenewed, assertSamePrefix } from './adoption.js';
 import { BackendLife } from './backend-life.js';
 import { currentScope, runInScope, type Scope } from './context.js';
-import { LockConfigurationError, LockError, LockUnavailableError } from './errors.js';
+import { asError, LockConfigurationError, LockError, LockUnavailableError } from './errors.js';
 import { LockEvents, type LockEvent, type LockMessage } from './events.js';
 import { unpackHandle } from './handle.js';
 import { Health, type HealthOptions, type LockHealth } from './health.js';
@@ -363,7 +363,7 @@ export class Locks {
         identity,
         doubt: (owner) => this.acquirer.doubt((claim) => owner === undefined || claim.owner === owner),
         report: (error) => {
-          this.events.alert({ type: 'backend-error', error });
+          this.events.alert({ type: 'backend-error', error: asError(error) });
           this.nodes.suspect();
         },
       },

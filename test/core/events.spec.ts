@@ -185,12 +185,14 @@ describe('events', () => {
         Object.assign(Object.create(inner) as typeof inner, {
           start: async (context: Parameters<typeof inner.start>[0]) => {
             await inner.start(context);
-            context.report(error);
+            // backends may be anybody's
+            for (const what of [error, undefined, 'a text']) context.report(what as Error);
           },
         }),
     });
     await rig.locks.start();
-    expect(rig.events).toEqual([{ type: 'backend-error', error }]);
+    const errors = [error, new Error('undefined'), new Error('a text')];
+    expect(rig.events).toEqual(errors.map((told) => ({ type: 'backend-error', error: told })));
   });
 
   it('end with the service, and nobody has to listen', async () => {

@@ -1,10 +1,11 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from '@jest/globals';
+import type { BackendContext, Claim } from '../../lib/backends/lock-backend.js';
 import { MemoryServer, memory } from '../../lib/backends/memory/index.js';
 import { LockConfigurationError } from '../../lib/core/errors.js';
 import { Locks } from '../../lib/core/locks.js';
 import { FAULTS } from '../../lib/testing/faulty-backend.js';
-import { changed, count, PATIENCE_MS, setUp } from '../support/rig.js';
+import { changed, count, PATIENCE_MS, Rig, setUp } from '../support/rig.js';
 
 describe('the start', () => {
   it('is done once, by whoever comes first, and all verbs wait for it', async () => {
@@ -210,6 +211,48 @@ describe('the shutdown', () => {
     await rig.clock.advance(200);
     expect(count(rig.backend, 'stop')).toBe(1);
   });
+
+  it.each(['comes up', 'fails'])(
+    'does not take the backend from a later start that %s, when an earlier one comes up too late',
+    async (later) => {
+      let starts = 0;
+      let stops = 0;
+      let isOpen = false;
+      const rig = new Rig();
+      const inner = memory({ server: rig.server });
+      const backend = changed(inner, {
+        start: async (context: BackendContext) => {
+          const nth = ++starts;
+          if (nth === 1) await rig.sleep(1_500);
+          if (nth === 2 && later === 'fails') {
+            await rig.sleep(600);
+            throw new Error('down');
+          }
+          await inner.start(context);
+          isOpen = true;
+        },
+        // like many a backend, it does not count those who use it
+        stop: async () => {
+          stops++;
+          isOpen = false;
+        },
+        claim: (claim: Claim) => (isOpen ? inner.claim(claim) : Promise.reject(new Error('closed'))),
+      });
+      const locks = new Locks(backend, { clock: rig.clock, startTimeout: '1s' });
+      const first = rig.watch(locks.start());
+      await rig.clock.advance(1_000);
+      expect(first.error).toMatchObject({ name: 'LockUnavailableError' });
+      const second = rig.watch(locks.start());
+      await rig.clock.advance(700);
+      expect(second.error !== undefined).toBe(later === 'fails');
+      const lease = await rig.within(0, locks.acquire('k'));
+      expect(await rig.within(0, lease.release())).toBe(true);
+      expect(stops).toBe(0);
+      await rig.within(0, locks.stop());
+      // one for each start that succeeded
+      expect([starts, stops]).toEqual(later === 'fails' ? [3, 2] : [2, 2]);
+    },
+  );
 
   it('while it is starting ends the start for all', async () => {
     const rig = setUp();
