@@ -166,7 +166,7 @@ export interface BackendContext {
   readonly identity: string;
   /**
    * "Ask again": the connection came back, a session ended, a key was evicted. The core renews at once, all
-   * leases or those of one owner, to find out; it believes nothing else.
+   * leases or those of one owner, to find out, and inspects those that nobody renews; it believes nothing else.
    */
   doubt(owner?: string): void;
   /** Something went wrong that no caller will hear of. Never throws. */

@@ -42,7 +42,9 @@ export class Hold implements Link<Hold> {
   private firstLeaseMs: number;
   /** The renewal in flight; it never rejects. */
   renewal: Promise<unknown> | undefined;
-  /** Somebody wanted to know whether it is still ours while a renewal was in flight. */
+  /** The server is being asked whether it is still ours, and for nothing more. */
+  looking = false;
+  /** Somebody wanted to know whether it is still ours while a renewal or a look was in flight. */
   doubted = false;
   /** True when somebody else may go on with it by its handle, and nobody here keeps it alive. */
   handedOver = false;

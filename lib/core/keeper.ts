@@ -1,4 +1,10 @@
-import type { Grant, LockBackend, RenewOutcome } from '../backends/lock-backend.js';
+import type {
+  Grant,
+  HolderSnapshot,
+  LockBackend,
+  LockSnapshot,
+  RenewOutcome,
+} from '../backends/lock-backend.js';
 import { Chain } from './chain.js';
 import type { Clock, Timer } from './clock.js';
 import type { LossReason } from './errors.js';
@@ -69,13 +75,12 @@ export class Keeper {
     if (hold.lose(reason)) this.onLost(hold, reason);
   }
 
-  /** Finds out at once, by renewing, whether these are still held. */
+  /** Finds out at once whether these are still held. */
   doubt(suspect: (hold: Hold) => boolean): void {
     const suspects = this.all.filter(suspect);
-    // the answer to a renewal in flight may be older than the doubt
-    for (const hold of suspects) hold.doubted = hold.renewal !== undefined;
-    const batch = suspects.filter((hold) => !hold.renewal);
-    if (batch.length > 0) void this.renew(batch);
+    // the answer to what is in flight may be older than the doubt
+    for (const hold of suspects) hold.doubted = hold.renewal !== undefined || hold.looking;
+    this.ask(suspects.filter((hold) => !hold.doubted));
   }
 
   /**
@@ -138,10 +143,27 @@ export class Keeper {
         nextMs = Math.min(nextMs, hold.dueAtMs);
       }
     }
-    if (batch.length > 0) void this.renew(batch);
+    this.ask(batch);
     for (const hold of batch) this.tellOfTrouble(hold, nowMs, nowMs - dueAtMs);
     for (const hold of batch) nextMs = Math.min(nextMs, hold.dueAtMs);
     if (nextMs < Infinity) this.wakeBy(Math.max(nextMs, nowMs + 1));
+  }
+
+  /** By renewing them; those that are not to be renewed are only looked at. */
+  private ask(holds: readonly Hold[]): void {
+    const batch = holds.filter((hold) => hold.renews);
+    if (batch.length > 0) void this.renew(batch);
+    for (const hold of holds) if (!hold.renews) void this.look(hold);
+  }
+
+  private async look(hold: Hold): Promise<void> {
+    const { key, owner } = hold.grant.claim;
+    hold.looking = true;
+    hold.renewAtMs = Infinity;
+    const outcome = await this.calls.outcome(() => this.backend.inspect(key));
+    hold.looking = false;
+    if (outcome.ok && isLost(outcome.value, owner)) this.lose(hold, 'gone');
+    else if (hold.doubted) this.lookAgain(hold);
   }
 
   /** @param lagMs by how much the timer was late */
@@ -220,6 +242,14 @@ export class Keeper {
 /** Whatever else a backend answers proves nothing. */
 export function answersOf(value: unknown): readonly RenewOutcome[] {
   return Array.isArray(value) ? (value as RenewOutcome[]) : [];
+}
+
+/** Whether the owner holds nothing any more; what lingers or is delayed is kept for nobody. */
+function isLost(snapshot: LockSnapshot | null, owner: string): boolean {
+  if (snapshot === null) return true;
+  const holders: unknown = snapshot?.holders;
+  if (!Array.isArray(holders)) return false;
+  return !(holders as HolderSnapshot[]).some((holder) => holder?.owner === owner && !holder.state);
 }
 
 /**

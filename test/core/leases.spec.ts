@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { BackendError } from '../../lib/backends/backend-error.js';
-import type { BackendContext, Grant } from '../../lib/backends/lock-backend.js';
+import type { BackendContext, Grant, LockBackend } from '../../lib/backends/lock-backend.js';
 import { LockError, LockLostError } from '../../lib/core/errors.js';
 import type { HeldLease, Lease } from '../../lib/core/lease.js';
 import { FAULTS } from '../../lib/testing/faulty-backend.js';
-import { changed, count, setUp, type Rig } from '../support/rig.js';
+import { changed, count, setUp, type Replica, type Rig } from '../support/rig.js';
 
 /** When the signal aborts, by the clock of the rig. */
 function abortTime(rig: Rig, lease: Lease): { atMs: number | undefined; reason: unknown } {
@@ -96,6 +96,103 @@ describe('a lease', () => {
     await rig.clock.settle();
     expect(told.atMs).toBe(startMs);
     expect(count(rig.backend, 'renew')).toBe(1);
+  });
+
+  /** A rig whose backend can be made to doubt everything, as after a reconnection. */
+  function doubting(inspect?: LockBackend['inspect']): Rig & Replica & { doubt: () => void } {
+    let doubt = (): void => undefined;
+    const rig = setUp({
+      between: (inner) =>
+        changed(inner, {
+          start: (context: BackendContext) => {
+            doubt = () => context.doubt();
+            return inner.start(context);
+          },
+          ...(inspect && { inspect }),
+        }),
+    });
+    return Object.assign(rig, { doubt: () => doubt() });
+  }
+
+  it('[17, 21] a doubt finds out about a lease that nobody renews, and does not lengthen it', async () => {
+    const rig = doubting();
+    const { locks, clock } = rig;
+    const lease = await locks.acquire('k', { renew: false, ttl: '10s' });
+    const gone = await locks.acquire('gone', { renew: false, ttl: '10s' });
+    for (let second = 1; second <= 9; second++) {
+      await clock.advance(1_000);
+      rig.doubt();
+    }
+    await clock.settle();
+    expect(lease.expiresInMs).toBe(10_000 - 9_000 - 102);
+    const snapshot = await locks.inspect('k');
+    expect(snapshot?.holders[0]?.expiresInMs).toBe(1_000);
+    rig.server.evict('interlock:gone');
+    rig.doubt();
+    await clock.settle();
+    expect(gone.signal.reason).toMatchObject({ reason: 'gone' });
+    await clock.advance(1_000);
+    expect(lease.signal.reason).toMatchObject({ reason: 'silent' });
+    expect(await locks.inspect('k')).toBeNull();
+  });
+
+  it('[22, 24] a look at a lease that nobody renews proves nothing when it fails, or answers rubbish', async () => {
+    const answers: (() => unknown)[] = [
+      () => Promise.reject(new BackendError('down', 'denied')),
+      () => new Promise(() => {}),
+      () => {
+        throw new TypeError('broken');
+      },
+      ...[undefined, 42, {}, { holders: 1 }].map((rubbish) => () => Promise.resolve(rubbish)),
+    ];
+    for (const answer of answers) {
+      const rig = doubting(answer as LockBackend['inspect']);
+      const lease = await rig.locks.acquire('k', { renew: false, ttl: '10s' });
+      for (let n = 0; n < 5; n++) {
+        rig.doubt();
+        await rig.clock.advance(1_000);
+      }
+      expect(lease.held).toBe(true);
+      expect(count(rig.backend, 'inspect')).toBeLessThanOrEqual(10);
+      expect(await lease.release()).toBe(true);
+      await rig.close();
+    }
+    const empty = doubting(async () => ({ key: 'k', mode: 'exclusive', of: 1, holders: [], waiting: 1 }));
+    const lease = await empty.locks.acquire('k', { renew: false, ttl: '10s' });
+    empty.doubt();
+    await empty.clock.settle();
+    expect(lease.signal.reason).toMatchObject({ reason: 'gone' });
+    empty.server.evict('interlock:k');
+  });
+
+  it('[27] a lease that nobody renews may be extended after a doubt, and keeps its ttl in a handle', async () => {
+    const rig = doubting();
+    const { locks, clock } = rig;
+    const lease = await locks.acquire('k', { renew: false, ttl: '10s' });
+    await clock.advance(8_000);
+    rig.doubt();
+    await clock.settle();
+    await lease.extend('20s');
+    expect(lease.expiresInMs).toBe(20_000 - 202);
+    await clock.advance(5_000);
+    rig.doubt();
+    await clock.settle();
+    const heir = await rig.replica().locks.adopt(lease.handle());
+    await clock.advance(30_000);
+    expect(heir.held).toBe(true);
+    expect(await heir.release()).toBe(true);
+  });
+
+  it('[31] a doubt of whoever gave a lease away takes nothing from its heir', async () => {
+    const rig = doubting();
+    const lease = await rig.locks.acquire('k', { renew: false, ttl: '10s' });
+    const heir = await rig.replica().locks.adopt(lease.handle());
+    await heir.extend('1h');
+    rig.doubt();
+    await rig.clock.settle();
+    const snapshot = await rig.locks.inspect('k');
+    expect(snapshot?.holders[0]?.expiresInMs).toBe(3_600_000);
+    expect(await heir.release()).toBe(true);
   });
 
   it.each(['at once', 'a moment later'])(
