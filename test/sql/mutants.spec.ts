@@ -55,8 +55,8 @@ const MUTANTS: readonly SqlMutant[] = [
     caughtBy: ['stale-owner/exclusive', 'owner-identity'],
     patch: {
       postgres: {
-        find: 'WHERE t.key = p_key AND t.owner = p_owner AND NOT t.crowded AND NOT t.lingers',
-        replace: 'WHERE t.key = p_key AND NOT t.crowded AND NOT t.lingers',
+        find: 'AND t.owner = p_owner AND NOT t.lingers AND t.lease_until > clock_timestamp()\n    RETURNING',
+        replace: 'AND NOT t.lingers AND t.lease_until > clock_timestamp()\n    RETURNING',
       },
       mysql: {
         find: 'IF l_owner = p_owner AND l_lease > v_now THEN',
@@ -91,6 +91,21 @@ const MUTANTS: readonly SqlMutant[] = [
       },
       mysql: { find: 'IF v_room AND (v_ahead = 0 OR (', replace: 'IF v_room AND (v_ahead >= 0 OR (' },
       quick: { find: ' AND crowded = 0', replace: '' },
+    },
+  },
+  {
+    bug: 'a turn that is taken by whoever asks',
+    caughtBy: ['no-barging'],
+    patch: { postgres: { find: 'IF v_first AND', replace: 'IF v_first IS NOT NULL AND' } },
+  },
+  {
+    bug: 'a head of the line that is told though it is dead',
+    caughtBy: ['dead-head'],
+    patch: {
+      postgres: {
+        find: "WHERE w.mode = 'e' AND w.channel <> ''",
+        replace: "WHERE true OR w.channel <> ''",
+      },
     },
   },
   {
@@ -250,7 +265,7 @@ describe.each(DATABASES)('a bug that is planted into $name', (database) => {
     expect(await failuresOf(all, await plant())).toEqual([]);
   }, 60_000);
 
-  it.each(MUTANTS)(
+  it.each(MUTANTS.filter(({ patch, mutate }) => mutate ?? inTables({ patch })))(
     'is found by the contract: $bug',
     async (mutant) => {
       const { patch, mutate } = mutant;

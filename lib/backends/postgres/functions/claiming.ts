@@ -62,6 +62,7 @@ DECLARE
   v_now timestamptz;
   v_dropped integer := 0;
   v_closed boolean;
+  v_first boolean;
   v_delayed boolean := false;
   v_ticket bigint;
   inside record;
@@ -89,6 +90,20 @@ BEGIN
     RETURN 'g ' || l.fence;
   END IF;
   v_closed := l.closed_until > v_now;
+  -- the head of the line, alive, and nobody inside: there is nothing else to weigh up
+  IF l.crowded AND p_mode = 'e' AND NOT v_closed THEN
+    SELECT t.owner = p_owner AND t.seen_at BETWEEN v_now - interval '1 second' AND v_now + interval '1 second'
+      INTO v_first FROM ${waiter} AS t WHERE t.key = p_key ORDER BY t.ticket LIMIT 1;
+    IF v_first AND NOT EXISTS (SELECT FROM ${holder} AS t WHERE t.key = p_key) THEN
+      DELETE FROM ${waiter} AS w WHERE w.key = p_key AND w.owner = p_owner;
+      UPDATE ${lock} AS t
+         SET owner = p_owner, fence = greatest(t.fence + 1, ${MICROS}), lingers = false, channel = p_channel,
+             lease_until = ${LEASE_END}, closed_until = ${CLOSED_END},
+             crowded = EXISTS (SELECT FROM ${waiter} AS w WHERE w.key = p_key)
+       WHERE t.key = p_key RETURNING t.fence INTO l.fence;
+      RETURN 'g ' || l.fence;
+    END IF;
+  END IF;
   IF l.crowded THEN
     v_dropped := ${purge}(p_key);
     SELECT * INTO h FROM ${holder} AS t WHERE t.key = p_key AND t.owner = p_owner FOR UPDATE;

@@ -3,17 +3,36 @@ import type { PostgresNames } from '../postgres-names.js';
 
 const FREE = "owner = NULL, lease_until = '-infinity', closed_until = '-infinity'";
 
-/** Gives the lock back, and wakes who comes next. Answers '1' when it was released, '0' when there was nothing to release. */
-export function release({ lock, leave, release: name }: PostgresNames): string {
+/**
+ * Gives the lock back, and wakes who comes next. Answers '1' when it was released, '0' when there was nothing to release.
+ *
+ * Whoever held it exclusively leaves nobody inside. So where the head of the line is alive, and wants it alone, it is the
+ * one to be told, and nothing else has to be looked at.
+ */
+export function release({ lock, waiter, leave, free, release: name }: PostgresNames): string {
   return `
 CREATE OR REPLACE FUNCTION ${name}(p_key text, p_owner text, p_linger integer) RETURNS text LANGUAGE plpgsql AS $$
 #variable_conflict use_column
+DECLARE
+  v_crowded boolean;
+  v_told boolean;
 BEGIN
-  -- the usual case first; it has no variables, because to set up those of rows costs as much as the update
+  -- the usual case first; it has no variables of rows, because to set up those costs as much as the update
   IF p_linger = 0 THEN
     UPDATE ${lock} AS t SET ${FREE}, released = p_owner
-     WHERE t.key = p_key AND t.owner = p_owner AND NOT t.crowded AND NOT t.lingers AND t.lease_until > clock_timestamp();
+     WHERE t.key = p_key AND t.owner = p_owner AND NOT t.lingers AND t.lease_until > clock_timestamp()
+    RETURNING t.crowded INTO v_crowded;
     IF FOUND THEN
+      IF NOT v_crowded THEN
+        RETURN '1';
+      END IF;
+      SELECT pg_notify(w.channel, w.owner) IS NOT NULL INTO v_told FROM (
+        SELECT * FROM ${waiter} AS t WHERE t.key = p_key ORDER BY t.ticket LIMIT 1
+      ) AS w WHERE w.mode = 'e' AND w.channel <> ''
+         AND w.seen_at BETWEEN clock_timestamp() - interval '1 second' AND clock_timestamp() + interval '1 second';
+      IF NOT FOUND THEN
+        PERFORM ${free}(p_key);
+      END IF;
       RETURN '1';
     END IF;
   END IF;
