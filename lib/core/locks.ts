@@ -202,7 +202,8 @@ export class Locks {
   /**
    * Goes on with a lease of which `lease.handle()` was taken, here or in another process. The locks are
    * renewed from here on; the one who gave the handle away should not release, and may forget its lease when
-   * it was acquired with `renew: false`.
+   * it was acquired with `renew: false`. While that one renews them too, do not `extend` them here: its next renewal
+   * would make them as short again on the server as they were.
    *
    * @throws LockLostError when a lock is not that owner's any more
    * @throws LockUnavailableError when the lock server did not say, or not in time
