@@ -212,9 +212,11 @@ local rest = string.gsub(string.match(value, '^[^|]+|%d+(|.*)$'), '%+%d+', '')
 call('SET', key, '|' .. owner .. '|' .. lingerMs .. rest, 'PX', lingerMs)
 return 1
 end
+local front
 if mine then
 call('DEL', key)
-if call('EXISTS', key .. ':line') == 0 then
+front = call('ZRANGE', key .. ':line', 0, 1)
+if not front[1] then
 return 1
 end
 elseif value then
@@ -223,6 +225,10 @@ elseif call('EXISTS', key .. ':held') == 0 then
 return 0
 end
 include('state')
+include('hand-over')
+if front and handOver(front) then
+return 1
+end
 local someoneLeft = purge()
 if not mine and holds(owner) then
 mine = true
@@ -248,18 +254,18 @@ else
 mine = call('ZSCORE', held, '|' .. owner)
 end
 if someoneLeft then
-include('hand-over')
-if lingerMs or not handOver() then
+local free = not lingerMs and not inside().mode
+if not free or not handOver(call('ZRANGE', line, 0, 1)) then
 wake()
 end
 end
 return mine and 1 or 0`,
-  handOver: `local function handOver()
-local head = call('ZRANGE', line, 0, 0)[1]
+  handOver: `local function handOver(front)
+local head = front[1]
 local channel, owner = string.match(head or '', '^e|(=[^|]*)|(.*)$')
 local aliveUntil = owner and call('ZSCORE', beat, head) or 0
 local left = aliveUntil - now
-if not owner or left < 1 or inside().mode or call('EXISTS', key .. ':gone:' .. owner) == 1 then
+if not owner or left < 1 or left > SILENCE_MS or call('EXISTS', key .. ':gone:' .. owner) == 1 then
 return false
 end
 include('fence')
@@ -269,8 +275,12 @@ if publish(channel, '=' .. fence .. '|' .. aliveUntil .. '|' .. owner) == 0 then
 call('DEL', key)
 return false
 end
+if front[2] then
 call('ZREM', line, head)
 call('ZREM', beat, head)
+else
+call('DEL', line, beat)
+end
 return true
 end`,
   inspect: `local call = redis.call
@@ -320,13 +330,16 @@ end`,
 local key, owner, lingerMs = KEYS[1], ARGV[1], nil
 include('mine')
 local place = ARGV[4] .. '|' .. ARGV[2]
-local head = mine and call('ZRANGE', key .. ':line', 0, 0)[1]
+local front = mine and call('ZRANGE', key .. ':line', 0, 1)
+local head = front and front[1]
 if mine and (not head or head == place) and call('EXISTS', key .. ':gone:' .. ARGV[2]) == 0 then
 include('fence')
 call('SET', key, ARGV[2] .. '|' .. ARGV[3] .. '|' .. fence .. '|' .. ARGV[4], 'PX', ARGV[5] or ARGV[3])
-if head then
+if front[2] then
 call('ZREM', key .. ':line', place)
 call('ZREM', key .. ':beat', place)
+elseif head then
+call('DEL', key .. ':line', key .. ':beat')
 end
 return tonumber(fence)
 end

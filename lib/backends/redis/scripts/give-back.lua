@@ -8,9 +8,11 @@ if mine and lingerMs then
   call('SET', key, '|' .. owner .. '|' .. lingerMs .. rest, 'PX', lingerMs)
   return 1
 end
+local front
 if mine then
   call('DEL', key)
-  if call('EXISTS', key .. ':line') == 0 then
+  front = call('ZRANGE', key .. ':line', 0, 1)
+  if not front[1] then
     return 1
   end
 elseif value then
@@ -20,7 +22,12 @@ elseif call('EXISTS', key .. ':held') == 0 then
 end
 
 include('state')
+include('hand-over')
 
+-- Whoever held it exclusively leaves nobody inside: a head that is alive gets it, whatever else there is.
+if front and handOver(front) then
+  return 1
+end
 local someoneLeft = purge()
 if not mine and holds(owner) then
   mine = true
@@ -46,10 +53,8 @@ else
   mine = call('ZSCORE', held, '|' .. owner)
 end
 if someoneLeft then
-
-  include('hand-over')
-
-  if lingerMs or not handOver() then
+  local free = not lingerMs and not inside().mode
+  if not free or not handOver(call('ZRANGE', line, 0, 1)) then
     wake()
   end
 end

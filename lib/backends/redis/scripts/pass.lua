@@ -18,15 +18,18 @@ include('mine')
 
 -- The next one may stand in the line, at its head, or nobody does.
 local place = ARGV[4] .. '|' .. ARGV[2]
-local head = mine and call('ZRANGE', key .. ':line', 0, 0)[1]
+local front = mine and call('ZRANGE', key .. ':line', 0, 1)
+local head = front and front[1]
 if mine and (not head or head == place) and call('EXISTS', key .. ':gone:' .. ARGV[2]) == 0 then
 
   include('fence')
 
   call('SET', key, ARGV[2] .. '|' .. ARGV[3] .. '|' .. fence .. '|' .. ARGV[4], 'PX', ARGV[5] or ARGV[3])
-  if head then
+  if front[2] then
     call('ZREM', key .. ':line', place)
     call('ZREM', key .. ':beat', place)
+  elseif head then
+    call('DEL', key .. ':line', key .. ':beat')
   end
   return tonumber(fence)
 end
