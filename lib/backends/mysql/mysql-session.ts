@@ -91,11 +91,11 @@ export class MysqlSession implements SqlSession {
       try {
         if (verb === 'list') return await this.list(given);
         const quick = this.quick?.of(verb, given);
-        if (!quick) return await this.call(verb, values);
-        const answer = await this.tryQuick(quick);
+        const answer = quick && (await this.tryQuick(quick));
         if (answer !== undefined) return [answer];
+        if (quick) this.quick?.wasUnfit(quick.key);
         const answers = await this.call(verb, values);
-        this.quick?.wasUnfit(quick.key, answers[0]);
+        if (verb === 'claim' && answers[0]?.startsWith('g')) this.quick?.hasRow(String(given[0]));
         return answers;
       } catch (error) {
         if (attempt < TRIES && isConflict(error)) continue;

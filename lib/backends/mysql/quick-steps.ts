@@ -5,7 +5,8 @@ import { NOW } from './procedures/procedure.js';
 
 /** A key that had something to it is not tried the quick way for so long. */
 const CROWDED_MS = 1_000;
-const MOST_CROWDED = 1_000;
+/** Of so many keys is known whether they have a row; then all of that is forgotten. */
+const MOST_KEYS = 10_000;
 
 /** What is known of a statement that changed rows. */
 export interface Change {
@@ -34,8 +35,8 @@ export interface QuickStatement {
  */
 export class QuickSteps {
   private readonly texts: Readonly<Record<'claim' | 'pass' | 'release', string>>;
-  /** Until when; the oldest first. */
-  private readonly crowded = new Map<string, number>();
+  /** The keys that have a row, and from when on it is worth a try. */
+  private readonly worthAtMs = new Map<string, number>();
 
   constructor(
     names: MysqlNames,
@@ -44,25 +45,27 @@ export class QuickSteps {
     this.texts = quickTexts(names);
   }
 
-  /** Undefined when only the procedure can do it, or probably. */
+  /** Undefined when only the procedure can do it, or probably: it makes the row of a key that is new. */
   of(verb: SqlVerb, given: readonly SqlValue[]): QuickStatement | undefined {
     const statement = this.statementOf(verb, given as readonly (string | number)[]);
-    return statement && !this.isCrowded(statement.key) ? statement : undefined;
+    if (!statement) return undefined;
+    const worthAtMs = this.worthAtMs.get(statement.key) ?? (verb === 'claim' ? Infinity : 0);
+    return worthAtMs === 0 || this.clock.now() >= worthAtMs ? statement : undefined;
   }
 
-  /** The row of this key did not match; what the procedure made of it. A lock that it granted had no row yet, at most. */
-  wasUnfit(key: string, answer = ''): void {
-    if (answer.startsWith('g')) return;
-    if (this.crowded.size >= MOST_CROWDED) this.crowded.clear();
-    this.crowded.set(key, this.clock.now() + CROWDED_MS);
+  /** The row of this key did not match. */
+  wasUnfit(key: string): void {
+    this.remember(key, this.clock.now() + CROWDED_MS);
   }
 
-  private isCrowded(key: string): boolean {
-    const untilMs = this.crowded.get(key);
-    if (untilMs === undefined) return false;
-    if (this.clock.now() < untilMs) return true;
-    this.crowded.delete(key);
-    return false;
+  /** The procedure granted the key, so it has a row. */
+  hasRow(key: string): void {
+    if (!this.worthAtMs.has(key)) this.remember(key, 0);
+  }
+
+  private remember(key: string, worthAtMs: number): void {
+    if (this.worthAtMs.size >= MOST_KEYS) this.worthAtMs.clear();
+    this.worthAtMs.set(key, worthAtMs);
   }
 
   private statementOf(verb: SqlVerb, given: readonly (string | number)[]): QuickStatement | undefined {

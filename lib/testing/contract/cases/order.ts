@@ -31,6 +31,8 @@ async function firstComeFirstServed(t: Trial): Promise<void> {
 }
 
 async function nobodyBarges(t: Trial): Promise<void> {
+  const another = (await t.connect()).backend;
+  await another.release(await t.granted(t.claim(), another));
   const holder = await t.granted(t.claim());
   const head = await t.queued();
   await t.backend.release(holder);
@@ -40,8 +42,8 @@ async function nobodyBarges(t: Trial): Promise<void> {
     busy.expiresInMs !== undefined && busy.expiresInMs > 0,
     'busy says when a silent head would be skipped',
   );
-  // nor does one who comes by another client, which has not heard that anybody waits
-  await t.busy(t.claim(), (await t.connect()).backend);
+  // nor does one who comes by another client, which has had the key, and has not heard that anybody waits
+  await t.busy(t.claim(), another);
   const newcomer = await t.queued();
   expectPlace(await newcomer.retry());
   expectGrant(await head.retry());
