@@ -57,9 +57,15 @@ it.each([
     expect(contract).toContain(world);
     const locks = readFileSync(join(root, `test/conformance/${file}-locks.spec.ts`), 'utf8');
     expect(locks.match(/^suite\('/gm)).toHaveLength(2);
-    for (const code of [contract, locks]) expect(code).toMatch(/(max|connectionLimit): 1 /);
+    for (const code of [contract, locks]) expect(code).toMatch(/(max|connectionLimit): 1[ ,]/);
   },
 );
+
+it('the contract is run on MySQL by the statements that are tried first, and by the procedures alone', () => {
+  const contract = readFileSync(join(root, 'test/conformance/mysql.spec.ts'), 'utf8');
+  expect(contract).toContain('create: () => mysql(server.url),');
+  expect(contract.match(/resetOnRelease: true/g)).toHaveLength(1);
+});
 
 /** For the few patterns that jest.config.js is made of. */
 function matches(pattern: string, path: string): boolean {
