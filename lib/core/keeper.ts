@@ -215,8 +215,6 @@ export class Keeper {
       hold.confirm(sentAtMs);
     } else {
       hold.stragglerTtlMs = Math.min(hold.stragglerTtlMs, grant.claim.ttlMs);
-    }
-    if (answer !== 'renewed') {
       const pauseMs = Math.max(SHORTEST_PAUSE_MS, hold.reliableTtlMs / 12);
       hold.renewAtMs = hold.renews ? this.clock.now() + pauseMs : Infinity;
     }

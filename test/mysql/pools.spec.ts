@@ -2,6 +2,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { createPool as createCallbackPool } from 'mysql2';
 import { createPool, type Pool, type RowDataPacket } from 'mysql2/promise';
 import { mysql } from '../../lib/backends/mysql/index.js';
+import { coreOf } from '../../lib/backends/mysql/mysql-client.js';
+import { MysqlRequest } from '../../lib/backends/mysql/mysql-request.js';
+import { systemClock } from '../../lib/core/clock.js';
 import { Locks } from '../../lib/core/locks.js';
 import { MysqlTrial } from '../support/mysql-trial.js';
 import { busy, failureOf, granted, listenTo, until } from '../support/redis-trial.js';
@@ -142,6 +145,14 @@ describe('the pools that locks in MariaDB work with', () => {
     } finally {
       await trial.server.query(repair);
     }
+  });
+
+  it('[49] get their connection back, and the caller an answer, when mysql2 refuses to send a statement', async () => {
+    const mine = pool(1);
+    const desk = { pool: coreOf(mine), clock: systemClock, setUp: undefined };
+    const { answer } = new MysqlRequest(desk, { sql: 'SELECT ?', values: [undefined], prepared: true });
+    await expect(answer).rejects.toThrow('Bind parameters must not contain undefined');
+    await mine.query('SELECT 1');
   });
 
   it('are closed when they were made here, and leave no connection behind', async () => {

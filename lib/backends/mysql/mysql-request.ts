@@ -64,8 +64,13 @@ export class MysqlRequest {
   private send(connection: CoreConnection): void {
     const { prepared = false, ...query } = this.ask;
     this.isSent = true;
-    if (prepared) connection.execute(query, this.onAnswer);
-    else connection.query(query, this.onAnswer);
+    try {
+      if (prepared) connection.execute(query, this.onAnswer);
+      else connection.query(query, this.onAnswer);
+    } catch (error) {
+      // what mysql2 will not send it throws, and here nobody else would catch it
+      this.fail(new NotSent(error));
+    }
   }
 
   private readonly onAnswer = (error: unknown, rows: unknown): void => {
