@@ -5,12 +5,15 @@ import { PostgresServer } from '../../support/postgres-server.js';
 import { sqlLeftovers } from '../../support/sql-leftovers.js';
 import { PostgresLine } from '../../support/sql-line.js';
 import { PREFIX } from './company.js';
+import { nowMs } from './monotonic.js';
 import type { Road } from './road.js';
 import { SqlRoad } from './sql-road.js';
-import { DISCONNECTED, SETTLE_MS, SqlWorld, USER, type Undo } from './sql-world.js';
+import { DISCONNECTED, SqlWorld, USER, type Undo } from './sql-world.js';
 import type { Denial } from './world.js';
 
 const POOL = 10;
+/** For a new setting to be in force. */
+const RELOAD_MS = 5_000;
 
 /** One PostgreSQL server; where a pooler is wanted, pgbouncer is before it. */
 export class PostgresWorld extends SqlWorld<pg.Client> {
@@ -59,7 +62,7 @@ export class PostgresWorld extends SqlWorld<pg.Client> {
         return () => admin.query('ALTER TABLE elsewhere RENAME TO interlock_lock');
       }),
       this.denial('statement timeout', /took longer than the statement_timeout/, async (admin) => {
-        const reset = await this.setting(admin, 'statement_timeout', "'100ms'");
+        const reset = await this.setting(admin, 'statement_timeout', '100ms');
         await admin.query('BEGIN; LOCK TABLE interlock_lock IN ACCESS EXCLUSIVE MODE');
         return async () => {
           await admin.query('ROLLBACK');
@@ -107,15 +110,35 @@ export class PostgresWorld extends SqlWorld<pg.Client> {
 
   /** For all connections but the one that sets it. */
   private async setting(admin: pg.Client, name: string, value: string): Promise<Undo> {
+    const before = await this.seen(name);
     await admin.query(`SET ${name} = DEFAULT`);
-    await admin.query(`ALTER SYSTEM SET ${name} = ${value}`);
-    await admin.query('SELECT pg_reload_conf()');
-    await sleep(SETTLE_MS);
+    await admin.query(`ALTER SYSTEM SET ${name} = '${value}'`);
+    await this.reload(admin, name, value);
     return async () => {
       await admin.query(`ALTER SYSTEM RESET ${name}`);
-      await admin.query('SELECT pg_reload_conf()');
-      await sleep(SETTLE_MS);
+      await this.reload(admin, name, before);
     };
+  }
+
+  /** The server reads its settings when it gets to it: whoever comes in behind that is proof, for those inside too. */
+  private async reload(admin: pg.Client, name: string, value: string): Promise<void> {
+    await admin.query('SELECT pg_reload_conf()');
+    const endMs = nowMs() + RELOAD_MS;
+    while ((await this.seen(name)) !== value) {
+      if (nowMs() > endMs) throw new Error(`${name} is not ${value} ${RELOAD_MS} ms after a reload`);
+      await sleep(10);
+    }
+  }
+
+  /** The value that a new connection finds. */
+  private async seen(name: string): Promise<string> {
+    const visitor = await this.connect();
+    try {
+      const { rows } = await visitor.query<{ value: string }>('SELECT current_setting($1) AS value', [name]);
+      return rows[0]?.value ?? '';
+    } finally {
+      await visitor.end();
+    }
   }
 
   private async throwOut(admin: pg.Client): Promise<void> {

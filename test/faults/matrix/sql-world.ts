@@ -23,8 +23,8 @@ export interface DatabaseServer {
   stop(): Promise<void>;
 }
 
-/** For a setting that was changed, or a connection that was ended, to be so for all. */
-export const SETTLE_MS = 100;
+/** For a connection that was ended to be so for all. */
+const SETTLE_MS = 100;
 
 /** How something that was begun is ended. */
 export type Undo = () => Promise<unknown>;
