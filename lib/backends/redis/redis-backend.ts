@@ -39,6 +39,9 @@ import { SILENCE_MS, Wishes } from './wishes.js';
 /** A claim that arrives after it was abandoned is refused for so long. */
 const ABANDONED_MS = '60000';
 
+/** Whoever held a lock for no longer gives it back by the shortest way; whoever did may have kept somebody waiting. */
+const SHORT_HOLD_MS = 1;
+
 /** Locks on one Redis server. Each verb is one script, so one atomic step. */
 export class RedisBackend implements LockBackend {
   readonly traits: BackendTraits;
@@ -127,8 +130,9 @@ export class RedisBackend implements LockBackend {
     return claims.map((claim) => ask.has(claim));
   }
 
-  release({ claim }: Grant, lingerMs = 0, followed = false): Promise<'released' | 'gone'> {
-    const send = (): Promise<'released' | 'gone'> => begin(() => this.sendRelease(claim, lingerMs));
+  release(grant: Grant, lingerMs = 0, followed = false): Promise<'released' | 'gone'> {
+    const { claim } = grant;
+    const send = (): Promise<'released' | 'gone'> => begin(() => this.sendRelease(grant, lingerMs));
     return followed && claim.mode === 'exclusive' && lingerMs === 0
       ? this.handOffs.release(claim, send)
       : send();
@@ -245,9 +249,10 @@ export class RedisBackend implements LockBackend {
     return { claim, fence, sentAtMs: stoodAtMs, leaseMs: SILENCE_MS };
   }
 
-  private sendRelease({ key, owner, mode }: Claim, lingerMs = 0): Promise<'released' | 'gone'> {
+  private sendRelease({ claim, sentAtMs }: Grant, lingerMs: number): Promise<'released' | 'gone'> {
+    const { key, owner, mode } = claim;
     const connection = this.opened;
-    const { servers } = connection;
+    const { servers, clock } = connection;
     // in a cluster no lock is handed over, so no fence is needed
     const given = servers.redirects
       ? [lockName(key), ...servers.witnesses(key, mode)]
@@ -262,6 +267,7 @@ export class RedisBackend implements LockBackend {
       keyCount,
       keysAndArguments: given,
       read: releaseOutcome,
+      othersFirst: clock.now() - sentAtMs > SHORT_HOLD_MS,
     });
   }
 

@@ -16,6 +16,7 @@ import { cannotStart, isDemoted, isMissingScript, NotSent, redisError } from './
 import { RedisHints } from './redis-hints.js';
 import { assertReplicated } from './replica-acks.js';
 import type { RedisServers } from './redis-servers.js';
+import { sendBehindForerunner } from './forerunner.js';
 import { ScriptCall, takesScriptCalls } from './script-call.js';
 import type { Step } from './step.js';
 import { settingsWarnings } from './risky-settings.js';
@@ -83,10 +84,17 @@ export class RedisConnection {
     // Nothing is queued for later, so nothing is carried out behind our back.
     if (client.status !== 'ready') return this.repair(step, new NotSent(client.status));
     this.gatherWrites();
-    if (direct) return direct.sendCommand(new ScriptCall(step, this.repair) as never) as Promise<T>;
+    if (direct) return this.callDirectly(direct, step);
     const { script, keyCount, keysAndArguments, read } = step;
     const reply = client.evalsha(script.sha, keyCount, ...keysAndArguments);
     return reply.then(read, (error: unknown) => this.repair(step, error));
+  }
+
+  private callDirectly<T>(direct: RedisNode, step: Step<T>): Promise<T> {
+    const call = new ScriptCall(step, this.repair);
+    if (step.othersFirst) sendBehindForerunner(direct, call);
+    else direct.sendCommand(call as never);
+    return call.promise;
   }
 
   /**

@@ -12,6 +12,8 @@ export class ScriptCall<T = unknown> {
   /** The client's own notes. */
   isTraced = false;
   inTransaction = false;
+  /** Its text went out together with that of another command. */
+  isWritten = false;
   private settle!: (result: T | Promise<T>) => void;
   private fail!: (error: unknown) => void;
 
@@ -45,6 +47,11 @@ export class ScriptCall<T = unknown> {
   }
 
   toWritable(): string {
+    return this.isWritten ? '' : this.text;
+  }
+
+  /** As the protocol has it. */
+  get text(): string {
     const { script, keyCount, keysAndArguments } = this.step;
     let text = `*${keysAndArguments.length + 3}\r\n${script.head}${bulk(String(keyCount))}`;
     for (const given of keysAndArguments) text += bulk(given);

@@ -9,4 +9,6 @@ export interface Step<T = unknown> {
   readonly keysAndArguments: readonly string[];
   /** What the reply means. */
   readonly read: (reply: unknown) => T;
+  /** Whoever is told of it by the script is told before we are answered, where the client can be made to. */
+  readonly othersFirst?: boolean;
 }
