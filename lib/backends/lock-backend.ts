@@ -80,6 +80,11 @@ export interface Place {
   onHint(wake: () => void): void;
   /** Asks again, in one atomic server step, which is also the sign of life. */
   retry(): Promise<Grant | Place>;
+  /**
+   * The lock itself, once, when it came with the last hint; nothing is sent. Asked for before each `retry`. Default:
+   * no hint brings a lock.
+   */
+  takeOver?(): Grant | undefined;
 }
 
 /** One holder of a key, as the server sees it. */

@@ -48,15 +48,14 @@ export class WaitingPlace implements Place, HintListener {
   }
 
   retry(): Promise<Grant | Place> {
-    const grant = this.takeOver();
-    return grant ? Promise.resolve(grant) : this.backend.ask(this.claim, this);
+    return this.backend.ask(this.claim, this);
   }
 
   /**
    * What came with the last hint. A message may be late: it counts only by a sign of life of which we know when it was
    * sent. A later one may be that of another place, taken after the lease of this message was over.
    */
-  private takeOver(): Grant | undefined {
+  takeOver(): Grant | undefined {
     const { claim, handedOver, stood } = this;
     this.handedOver = undefined;
     if (!handedOver || handedOver.aliveUntil !== stood?.aliveUntil) return undefined;

@@ -215,7 +215,19 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     this.inFlight = true;
     this.hinted = false;
     this.freedHere = false;
+    const handedOver = this.place?.takeOver && this.handedOver(this.place);
+    if (handedOver) return this.onOutcome(handedOver);
     this.arena.calls.make(this, nowMs, this.timeoutMs(nowMs));
+  }
+
+  /** Backends may be anybody's, so this may throw. */
+  private handedOver(place: Place): Outcome<Grant> | undefined {
+    try {
+      const grant = place.takeOver?.();
+      return grant && { ok: true, value: grant };
+    } catch (thrown) {
+      return failureOf(thrown);
+    }
   }
 
   private timeoutMs(nowMs: number): number {

@@ -77,7 +77,7 @@ export class Keeper {
 
   /** Finds out at once whether these are still held. */
   doubt(suspect: (hold: Hold) => boolean): void {
-    const suspects = this.all.filter(suspect);
+    const suspects = this.all.filter((hold) => hold.state === 'held' && suspect(hold));
     // the answer to what is in flight may be older than the doubt
     for (const hold of suspects) hold.doubted = hold.renewal !== undefined || hold.looking;
     this.ask(suspects.filter((hold) => !hold.doubted));

@@ -18,31 +18,31 @@ export type Outcome<T> = { readonly ok: true; readonly value: T } | Failure;
  */
 const ANSWERS_IN_HAND_MS = 0;
 
-/** A call to a backend, and who is told what came of it: once, and after `send` has returned. */
-export interface Call<T> {
-  send(): Promise<T>;
+/** Who is told, once, what came of a call. */
+interface Caller<T> {
   onOutcome(outcome: Outcome<T>): void;
 }
 
+/** A call to a backend, and who is told what came of it: once, and after `send` has returned. */
+export interface Call<T> extends Caller<T> {
+  send(): Promise<T>;
+}
+
 /** A call whose answer is awaited. Who made it hears of the answer or of the silence, whichever comes first. */
-class Pending<T = unknown> implements Call<T>, Link<Pending> {
+class Pending<T = unknown> implements Caller<T>, Link<Pending> {
   before: Pending | undefined;
   after: Pending | undefined;
 
   constructor(
     private readonly others: Chain<Pending>,
-    private readonly call: Call<T>,
+    private readonly caller: Caller<T>,
     readonly deadlineMs: number,
   ) {
     others.add(this);
   }
 
-  send(): Promise<T> {
-    return this.call.send();
-  }
-
   onOutcome(outcome: Outcome<T>): void {
-    if (this.others.delete(this)) this.call.onOutcome(outcome);
+    if (this.others.delete(this)) this.caller.onOutcome(outcome);
   }
 }
 
@@ -69,9 +69,11 @@ export class Calls {
    */
   make<T>(call: Call<T>, nowMs: number, timeoutMs = this.limitMs): void {
     if (timeoutMs !== this.limitMs) return makeAlone(this.clock, call, timeoutMs);
+    // sent first: what is written down about it is done while the server works
+    const answer = answerOf(call);
     const pending = new Pending(this.pending, call, nowMs + timeoutMs);
     this.timer ??= this.clock.setTimer(this.expireDue, timeoutMs, true);
-    settle(pending);
+    settle(answer, pending);
   }
 
   /** The same for those who rather wait. Never rejects. */
@@ -120,18 +122,24 @@ function makeAlone<T>(clock: Clock, call: Call<T>, timeoutMs: number): void {
   let timer = clock.setTimer(() => {
     timer = clock.setTimer(() => onOutcome(silence(timeoutMs)), ANSWERS_IN_HAND_MS);
   }, timeoutMs);
-  settle({ send: () => call.send(), onOutcome });
+  settle(answerOf(call), { onOutcome });
 }
 
-function settle<T>(call: Call<T>): void {
+/** Backends may be anybody's: one that throws, or has its answer at once, answers like all others. */
+function answerOf<T>(call: Call<T>): Promise<T> {
   try {
-    call.send().then(
-      (value) => call.onOutcome({ ok: true, value }),
-      (reason: unknown) => call.onOutcome(failureOf(reason)),
-    );
+    return Promise.resolve(call.send());
   } catch (thrown) {
-    queueMicrotask(() => call.onOutcome(failureOf(thrown)));
+    const cause = thrown as Error;
+    return Promise.reject(cause);
   }
+}
+
+function settle<T>(answer: Promise<T>, caller: Caller<T>): void {
+  answer.then(
+    (value) => caller.onOutcome({ ok: true, value }),
+    (reason: unknown) => caller.onOutcome(failureOf(reason)),
+  );
 }
 
 function silence(timeoutMs: number): Failure {

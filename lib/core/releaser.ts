@@ -108,9 +108,9 @@ export class Releaser {
     if (--hold.shares > 0) return done(hold.state === 'held');
     if (hold.state !== 'held') return done(false);
     hold.state = 'released';
-    this.keeper.remove(hold);
     this.pending++;
     this.sendSettled(hold, done);
+    this.keeper.remove(hold);
   }
 
   /** Behind the renewal in flight: that could arrive after the release, and bring the key back to life. */

@@ -272,16 +272,12 @@ export class RedisBackend implements LockBackend {
   }
 
   /** Release and claim in one step, on behalf of both. */
-  private async passOn(
-    handOff: HandOff,
-    claim: Claim,
-    place: WaitingPlace | undefined,
-  ): Promise<Grant | Place> {
+  private passOn(handOff: HandOff, claim: Claim, place: WaitingPlace | undefined): Promise<Grant | Place> {
     const { key, owner, ttlMs } = claim;
-    const { clock, servers } = this.opened;
+    const connection = this.opened;
     const given = [
       lockName(key),
-      servers.fenceName(key),
+      connection.servers.fenceName(key),
       handOff.owner,
       owner,
       String(ttlMs),
@@ -289,20 +285,29 @@ export class RedisBackend implements LockBackend {
     ];
     const whole = this.wishes.wholeOf(ttlMs);
     if (whole !== undefined) given.push(whole);
-    const sentAtMs = clock.now();
-    const reply = this.opened.run({
+    const sentAtMs = connection.clock.now();
+    let released!: (outcome: 'released' | 'gone') => void;
+    const answer = connection.run<Grant | Place>({
       verb: 'hand on',
       key,
       script: passScript,
       keyCount: 2,
       keysAndArguments: given,
-      read: Number,
+      read: (reply): Grant | Promise<Grant | Place> => {
+        // whoever has it now goes on first, and then who gave it back
+        process.nextTick(released, releaseOutcome(reply));
+        if (Number(reply) > 1) return this.granted(claim, reply, sentAtMs, place);
+        // it was given back, and somebody else was before us
+        return this.askOnce(claim, place);
+      },
     });
-    handOff.pass(reply.then(releaseOutcome));
-    const fence = await reply;
-    if (fence > 1) return this.granted(claim, fence, sentAtMs, place);
-    // it was given back, and somebody else was before us
-    return this.askOnce(claim, place);
+    handOff.pass(
+      new Promise((resolve, reject) => {
+        released = resolve;
+        answer.catch(reject);
+      }),
+    );
+    return answer;
   }
 
   private granted(claim: Claim, reply: unknown, sentAtMs: number, place: WaitingPlace | undefined): Grant {

@@ -28,6 +28,8 @@ const START_LIMIT_MS = 5000;
 /** So many commands go out together. */
 const GROUP = 16;
 
+type Stream = NonNullable<RedisNode['stream']>;
+
 /** What `redis()` was given. */
 export type RedisTarget =
   | { readonly client: RedisClient }
@@ -83,11 +85,11 @@ export class RedisConnection {
     const { client, direct } = this;
     // Nothing is queued for later, so nothing is carried out behind our back.
     if (client.status !== 'ready') return this.repair(step, new NotSent(client.status));
-    this.gatherWrites();
-    if (direct) return this.callDirectly(direct, step);
-    const { script, keyCount, keysAndArguments, read } = step;
-    const reply = client.evalsha(script.sha, keyCount, ...keysAndArguments);
-    return reply.then(read, (error: unknown) => this.repair(step, error));
+    const stream = 'stream' in client ? client.stream : undefined;
+    if (stream) this.gatherWrites(stream);
+    const answer = direct ? this.callDirectly(direct, step) : this.callByName(client, step);
+    if (stream && this.gathered === 1) process.nextTick(this.endGathering, stream);
+    return answer;
   }
 
   private callDirectly<T>(direct: RedisNode, step: Step<T>): Promise<T> {
@@ -97,26 +99,24 @@ export class RedisConnection {
     return call.promise;
   }
 
+  private callByName<T>(client: RedisClient, step: Step<T>): Promise<T> {
+    const { script, keyCount, keysAndArguments, read } = step;
+    const reply = client.evalsha(script.sha, keyCount, ...keysAndArguments);
+    return reply.then(read, (error: unknown) => this.repair(step, error));
+  }
+
   /**
    * The client would hand each command to the system by itself, which costs more than all the rest of it. The
    * first one of a turn of the event loop goes at once; what follows in the same turn goes in groups, small
    * enough that the server works on one while the next is written.
    */
-  private gatherWrites(): void {
-    const { client } = this;
-    const stream = 'stream' in client ? client.stream : undefined;
-    if (!stream) return;
-    if (this.gathered++ === 0) {
-      process.nextTick(this.endGathering, stream);
-    } else if (this.gathered === 2) {
-      stream.cork();
-    } else if (this.gathered % GROUP === 0) {
-      stream.uncork();
-      stream.cork();
-    }
+  private gatherWrites(stream: Stream): void {
+    if (++this.gathered === 1) return;
+    if (this.gathered % GROUP === 0) stream.uncork();
+    if (this.gathered === 2 || this.gathered % GROUP === 0) stream.cork();
   }
 
-  private readonly endGathering = (stream: NonNullable<RedisNode['stream']>): void => {
+  private readonly endGathering = (stream: Stream): void => {
     if (this.gathered > 1) stream.uncork();
     this.gathered = 0;
   };

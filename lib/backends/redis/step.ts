@@ -8,7 +8,7 @@ export interface Step<T = unknown> {
   readonly keyCount: number;
   readonly keysAndArguments: readonly string[];
   /** What the reply means. */
-  readonly read: (reply: unknown) => T;
+  readonly read: (reply: unknown) => T | Promise<T>;
   /** Whoever is told of it by the script is told before we are answered, where the client can be made to. */
   readonly othersFirst?: boolean;
 }
