@@ -81,8 +81,8 @@ export interface Place {
   /** Asks again, in one atomic server step, which is also the sign of life. */
   retry(): Promise<Grant | Place>;
   /**
-   * The lock itself, once, when it came with the last hint; nothing is sent. Asked for before each `retry`. Default:
-   * no hint brings a lock.
+   * The lock itself, once, when it came with the last hint; nothing is sent. It is what `retry` would resolve with then,
+   * a turn earlier. Default: no hint brings a lock.
    */
   takeOver?(): Grant | undefined;
 }

@@ -48,7 +48,8 @@ export class WaitingPlace implements Place, HintListener {
   }
 
   retry(): Promise<Grant | Place> {
-    return this.backend.ask(this.claim, this);
+    const grant = this.takeOver();
+    return grant ? Promise.resolve(grant) : this.backend.ask(this.claim, this);
   }
 
   /**

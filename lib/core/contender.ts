@@ -215,19 +215,9 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     this.inFlight = true;
     this.hinted = false;
     this.freedHere = false;
-    const handedOver = this.place?.takeOver && this.handedOver(this.place);
-    if (handedOver) return this.onOutcome(handedOver);
+    const grant = this.place?.takeOver && handedOver(this.place);
+    if (grant) return this.onOutcome({ ok: true, value: grant });
     this.arena.calls.make(this, nowMs, this.timeoutMs(nowMs));
-  }
-
-  /** Backends may be anybody's, so this may throw. */
-  private handedOver(place: Place): Outcome<Grant> | undefined {
-    try {
-      const grant = place.takeOver?.();
-      return grant && { ok: true, value: grant };
-    } catch (thrown) {
-      return failureOf(thrown);
-    }
   }
 
   private timeoutMs(nowMs: number): number {
@@ -357,6 +347,16 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
     if (this.place) this.arena.rollCall.delete(this);
     this.line.leave(this);
     this.done(verdict);
+  }
+}
+
+/** What came with a hint. Backends may be anybody's: whatever is no grant is nothing, and the server is asked. */
+function handedOver(place: Place): Grant | undefined {
+  try {
+    const grant = place.takeOver?.();
+    return grant && isAnswer(grant) && isGrant(grant) ? grant : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -565,6 +565,36 @@ describe('waiting', () => {
     }
   });
 
+  it.each<[string, () => unknown]>([
+    [
+      'throws',
+      () => {
+        throw new TypeError('no hands');
+      },
+    ],
+    ['brings no grant', () => 'yours'],
+    ['brings one without a fence', () => ({ claim: { ttlMs: 1 }, sentAtMs: 0 })],
+  ])('[24] a lock that is to come with a hint, which %s, is asked for', async (_, takeOver) => {
+    const rig = setUp();
+    const inner = memory({ server: rig.server });
+    const backend = changed(inner, {
+      claim: async (claim) => {
+        const answer = await inner.claim(claim);
+        return isGrant(answer) ? answer : Object.assign(answer, { takeOver });
+      },
+    });
+    const locks = new Locks(backend, { clock: rig.clock });
+    const lease = await rig.locks.acquire('k', { ttl: '1m' });
+    const waiting = rig.watch(locks.acquire('k', { wait: Infinity }));
+    await rig.clock.advance(2_000);
+    expect(waiting.settled).toBe(false);
+    await lease.release();
+    await rig.clock.advance(1_000);
+    expect(waiting.value?.held).toBe(true);
+    await waiting.value?.release();
+    await locks.stop();
+  });
+
   describe.each<[string, () => unknown]>([
     [
       'throws',

@@ -38,6 +38,17 @@ describe('a claim right behind a release of the same key, on one backend', () =>
     expect(await backend.release(second)).toBe('released');
   });
 
+  it('lets whoever has the lock now go on before who gave it back', async () => {
+    const { backend } = await trial.connect();
+    const { released, next } = handOn(backend, await granted(backend, trial.claim()), trial.claim());
+    const order: string[] = [];
+    const comesBack = released.then((outcome) => order.push(outcome));
+    // so many turns later it is with the caller of the core
+    const goesOn = next.then(later).then(later).then(() => order.push('granted'));
+    await Promise.all([comesBack, goesOn]);
+    expect(order).toEqual(['granted', 'released']);
+  });
+
   it('does not pass by somebody elsewhere who waits', async () => {
     const [here, elsewhere] = [await trial.connect(), await trial.connect()];
     const first = await granted(here.backend, trial.claim());
@@ -125,3 +136,8 @@ describe('a claim right behind a release of the same key, on one backend', () =>
     expect(late.fence > first.fence).toBe(true);
   });
 });
+
+/** One promise later. */
+function later<T>(value: T): Promise<T> {
+  return Promise.resolve(value);
+}

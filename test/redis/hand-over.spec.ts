@@ -199,6 +199,89 @@ describe('a message that was under way for longer than the lease that it brings'
   });
 });
 
+describe.each([2, 3] as const)('the answer to a release, with RESP%i', (protocol) => {
+  let trial: RedisTrial;
+  let client: Redis;
+  let here: LockBackend;
+  beforeAll(async () => {
+    trial = await RedisTrial.open();
+  });
+  beforeEach(async () => {
+    client = new Redis({ port: trial.server.port, protocol, ...onceAgain() });
+    here = (await trial.connect(redis(client))).backend;
+  });
+  afterEach(async () => {
+    await trial.clear();
+    client.disconnect();
+  });
+  afterAll(() => trial.close());
+
+  /** Sends a command anew, by itself, for the first time that a script is not known. */
+  function onceAgain(): { reconnectOnError: (error: Error) => false | 2 } {
+    let again: false | 2 = 2;
+    return {
+      reconnectOnError: (error) => {
+        if (!error.message.startsWith('NOSCRIPT')) return false;
+        const now = again;
+        again = false;
+        return now;
+      },
+    };
+  }
+
+  function namesSent(): string[] {
+    const names: string[] = [];
+    const send = client.sendCommand.bind(client);
+    client.sendCommand = (command, ...rest) => {
+      names.push(command.name);
+      return send(command, ...rest);
+    };
+    return names;
+  }
+
+  it('comes behind the message to whom the lock was handed', async () => {
+    const other = new Redis({ port: trial.server.port, protocol });
+    try {
+      const messages = protocol === 2 ? secondLineOf(other) : () => other.stream;
+      const { backend: there } = await trial.connect(redis(other));
+      for (let nth = 0; nth < 5; nth++) {
+        const holder = await granted(here, trial.claim());
+        const place = await busy(there, trial.claim({ queue: true }));
+        const ear = listenTo(place);
+        await sleep(20);
+        const order: string[] = [];
+        client.stream.once('data', () => order.push('answer'));
+        messages().once('data', () => order.push('message'));
+        expect(await here.release(holder)).toBe('released');
+        await until(() => ear.hints > 0, 'the hint');
+        expect(order).toEqual(['message', 'answer']);
+        await there.release((await place.retry()) as Grant);
+      }
+    } finally {
+      await trial.stopAll();
+      other.disconnect();
+    }
+  });
+
+  it('is asked for by the script alone when the lock was held for a moment only', async () => {
+    const grant = await granted(here, trial.claim());
+    const names = namesSent();
+    expect(await here.release({ ...grant, sentAtMs: Infinity })).toBe('released');
+    expect(names).toEqual(['evalsha']);
+  });
+
+  it('comes as well when the client sends the script again, which it does by itself', async () => {
+    const grant = await granted(here, trial.claim());
+    await sleep(5);
+    await trial.admin.script('FLUSH');
+    const names = namesSent();
+    expect(await here.release(grant)).toBe('released');
+    expect(names.filter((name) => name === 'time')).toHaveLength(1);
+    expect(names.at(-1)).toBe('eval');
+    expect(await client.echo('in step')).toBe('in step');
+  });
+});
+
 /** The socket of the connection that the backend opens for messages. */
 function secondLineOf(client: Redis): () => Redis['stream'] {
   const duplicate = client.duplicate.bind(client);

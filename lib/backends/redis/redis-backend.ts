@@ -295,7 +295,7 @@ export class RedisBackend implements LockBackend {
       keysAndArguments: given,
       read: (reply): Grant | Promise<Grant | Place> => {
         // whoever has it now goes on first, and then who gave it back
-        process.nextTick(released, releaseOutcome(reply));
+        setImmediate(released, releaseOutcome(reply));
         if (Number(reply) > 1) return this.granted(claim, reply, sentAtMs, place);
         // it was given back, and somebody else was before us
         return this.askOnce(claim, place);

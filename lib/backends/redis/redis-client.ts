@@ -47,9 +47,11 @@ export interface RedisNode extends Commands {
   on(event: 'ready' | 'close' | 'end', listener: () => void): unknown;
   on(event: 'error' | 'sentinelError', listener: (error: Error) => void): unknown;
   on(event: 'message', listener: (channel: string, message: string) => void): unknown;
+  on(event: 'messageBuffer', listener: (channel: Buffer, message: Buffer) => void): unknown;
   off(event: 'ready' | 'close', listener: () => void): unknown;
   off(event: 'error' | 'sentinelError', listener: (error: Error) => void): unknown;
   off(event: 'message', listener: (channel: string, message: string) => void): unknown;
+  off(event: 'messageBuffer', listener: (channel: Buffer, message: Buffer) => void): unknown;
 }
 
 /** A `Cluster` of ioredis: a connection for each node that is used. */

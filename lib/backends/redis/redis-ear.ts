@@ -34,8 +34,10 @@ export class RedisEar implements Ear {
   readonly shared: boolean;
   private readonly line: RedisNode;
   private closed = false;
-  private readonly onMessage = (channel: string, message: string): void => {
-    if (channel === this.listener.channel) this.listener.receive(message);
+  private readonly channel: Buffer;
+  /** As it came: the client makes no texts of what nobody wants as a text. */
+  private readonly onMessage = (channel: Buffer, message: Buffer): void => {
+    if (channel.equals(this.channel)) this.listener.receive(message.toString());
   };
   private readonly onReady = (): void => void this.restore();
 
@@ -44,6 +46,7 @@ export class RedisEar implements Ear {
     private readonly listener: Listener,
     outage: OutageReporter,
   ) {
+    this.channel = Buffer.from(listener.channel);
     this.shared = speaksResp3(client);
     this.line = this.shared ? client : secondLine(client, { retryStrategy: reconnectDelayMs });
     if (!this.shared) outage.watch(this.line, 'The subscription');
@@ -51,7 +54,7 @@ export class RedisEar implements Ear {
 
   async open(): Promise<void> {
     const { line, shared } = this;
-    line.on('message', this.onMessage);
+    line.on('messageBuffer', this.onMessage);
     try {
       if (!shared) await line.connect();
       await this.subscribe();
@@ -69,7 +72,7 @@ export class RedisEar implements Ear {
     const { line, shared } = this;
     this.closed = true;
     line.off('ready', this.onReady);
-    line.off('message', this.onMessage);
+    line.off('messageBuffer', this.onMessage);
     if (!shared) await closeClient(line);
     else if (line.status === 'ready') void hangUp(line, this.listener.channel);
   }

@@ -167,6 +167,7 @@ end
 return { holder, left, ahead, aliveUntil }
 end
 end
+local time = call('TIME')
 include('fence')
 if joinGroup then
 joinGroup(fence)
@@ -196,8 +197,7 @@ end
 call('DEL', held, group, ofs)
 wake()
 return found`,
-  fence: `local time = call('TIME')
-local fence = time[1] .. string.sub('00000' .. time[2], -6)
+  fence: `local fence = time[1] .. string.sub('00000' .. time[2], -6)
 local last = call('SET', KEYS[2], fence, 'KEEPTTL', 'GET')
 if not last or string.sub(last, 1, 8) ~= string.sub(fence, 1, 8) then
 call('PEXPIRE', KEYS[2], '604800000')
@@ -212,11 +212,10 @@ local rest = string.gsub(string.match(value, '^[^|]+|%d+(|.*)$'), '%+%d+', '')
 call('SET', key, '|' .. owner .. '|' .. lingerMs .. rest, 'PX', lingerMs)
 return 1
 end
-local front
 if mine then
+alive = alive or call('ZRANGE', key .. ':beat', 0, 1, 'WITHSCORES')
+if not alive[1] then
 call('DEL', key)
-front = call('ZRANGE', key .. ':line', 0, 1)
-if not front[1] then
 return 1
 end
 elseif value then
@@ -224,11 +223,14 @@ return string.sub(value, 1, #owner + 2) == '|' .. owner .. '|' and 1 or 0
 elseif call('EXISTS', key .. ':held') == 0 then
 return 0
 end
-include('state')
 include('hand-over')
-if front and handOver(front) then
+if mine then
+if handOver(alive) then
 return 1
 end
+call('DEL', key)
+end
+include('state')
 local someoneLeft = purge()
 if not mine and holds(owner) then
 mine = true
@@ -255,33 +257,46 @@ mine = call('ZSCORE', held, '|' .. owner)
 end
 if someoneLeft then
 local free = not lingerMs and not inside().mode
-if not free or not handOver(call('ZRANGE', line, 0, 1)) then
+if not free or not handOver(call('ZRANGE', beat, 0, 1, 'WITHSCORES')) then
 wake()
 end
 end
 return mine and 1 or 0`,
-  handOver: `local function handOver(front)
-local head = front[1]
-local channel, owner = string.match(head or '', '^e|(=[^|]*)|(.*)$')
-local aliveUntil = owner and call('ZSCORE', beat, head) or 0
-local left = aliveUntil - now
-if not owner or left < 1 or left > SILENCE_MS or call('EXISTS', key .. ':gone:' .. owner) == 1 then
+  handOver: `local function handOver(alive)
+local line, beat = key .. ':line', key .. ':beat'
+local head, aliveUntil, ticket = alive[1], alive[2], 1
+if alive[3] then
+local front = call('ZRANGE', line, 0, 0, 'WITHSCORES')
+head, ticket = front[1], front[2]
+aliveUntil = head and call('ZSCORE', beat, head)
+end
+local channel, owner = string.match(head or '', '^e|=([^|]*)|(.*)$')
+if not owner or not aliveUntil then
 return false
 end
-include('fence')
-left = string.format('%.0f', left)
-call('SET', key, owner .. '|' .. left .. '|' .. fence .. '|e|' .. channel, 'PX', left)
-if publish(channel, '=' .. fence .. '|' .. aliveUntil .. '|' .. owner) == 0 then
-call('DEL', key)
+local time = call('TIME')
+local left = aliveUntil - time[1] * 1000 - math.floor(time[2] / 1000)
+if left < 1 or left > 1000 or call('EXISTS', key .. ':gone:' .. owner) == 1 then
 return false
 end
-if front[2] then
+if alive[3] then
 call('ZREM', line, head)
 call('ZREM', beat, head)
 else
 call('DEL', line, beat)
 end
+include('fence')
+local heard = redis.pcall('PUBLISH', channel, '=' .. fence .. '|' .. aliveUntil .. '|' .. owner)
+if type(heard) == 'number' and heard > 0 then
+left = string.format('%.0f', left)
+call('SET', key, owner .. '|' .. left .. '|' .. fence .. '|e|=' .. channel, 'PX', left)
 return true
+end
+call('ZADD', line, ticket, head)
+call('ZADD', beat, aliveUntil, head)
+call('PEXPIRE', line, 2000)
+call('PEXPIRE', beat, 2000)
+return false
 end`,
   inspect: `local call = redis.call
 local key = KEYS[1]
@@ -327,15 +342,18 @@ if mine and string.find(value, '+', 1, true) then
 mine = call('PTTL', key) > tonumber(string.match(value, '%+(%d+)'))
 end`,
   pass: `local call = redis.call
-local key, owner, lingerMs = KEYS[1], ARGV[1], nil
+local key, owner, lingerMs, alive = KEYS[1], ARGV[1], nil, nil
 include('mine')
-local place = ARGV[4] .. '|' .. ARGV[2]
-local front = mine and call('ZRANGE', key .. ':line', 0, 1)
-local head = front and front[1]
-if mine and (not head or head == place) and call('EXISTS', key .. ':gone:' .. ARGV[2]) == 0 then
+local place, head = ARGV[4] .. '|' .. ARGV[2], nil
+if mine then
+alive = call('ZRANGE', key .. ':beat', 0, 1, 'WITHSCORES')
+head = alive[3] and call('ZRANGE', key .. ':line', 0, 0)[1] or alive[1]
+end
+if head and head == place or mine and not head and call('EXISTS', key .. ':gone:' .. ARGV[2]) == 0 then
+local time = call('TIME')
 include('fence')
 call('SET', key, ARGV[2] .. '|' .. ARGV[3] .. '|' .. fence .. '|' .. ARGV[4], 'PX', ARGV[5] or ARGV[3])
-if front[2] then
+if alive[3] then
 call('ZREM', key .. ':line', place)
 call('ZREM', key .. ':beat', place)
 elseif head then
@@ -345,7 +363,7 @@ return tonumber(fence)
 end
 include('give-back')`,
   release: `local call = redis.call
-local key, owner, lingerMs = KEYS[1], ARGV[1], ARGV[2]
+local key, owner, lingerMs, alive = KEYS[1], ARGV[1], ARGV[2], nil
 include('mine')
 include('give-back')`,
   renew: `local call = redis.call

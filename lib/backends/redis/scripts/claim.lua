@@ -142,6 +142,8 @@ if not free then
   end
 end
 
+local time = call('TIME')
+
 include('fence')
 
 if joinGroup then

@@ -1,7 +1,7 @@
--- The next fence, and KEYS[2] remembers it: a piece, not a script. It expects `call`, and defines `fence`, a string.
+-- The next fence, and KEYS[2] remembers it: a piece, not a script. It expects `call` and the server's `time`, and defines
+-- `fence`, a string.
 -- max(last + 1, server time in µs): it rises when the clock is set back as well as when everything was wiped.
 -- Only both together would break it.
-local time = call('TIME')
 local fence = time[1] .. string.sub('00000' .. time[2], -6)
 local last = call('SET', KEYS[2], fence, 'KEEPTTL', 'GET')
 if not last or string.sub(last, 1, 8) ~= string.sub(fence, 1, 8) then

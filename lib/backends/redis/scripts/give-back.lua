@@ -1,5 +1,6 @@
 -- Gives a lock back: a piece, not a script. It expects `call`, `key`, `owner`, `lingerMs` (or nil), the `value` of the
--- key and whether it is `mine`, and answers for the script: 1 when released, 0 when there was nothing to release.
+-- key and whether it is `mine`, and `alive` (or nil): those in the line who were last to show life, two of them if there
+-- are. It answers for the script: 1 when released, 0 when there was nothing to release.
 -- Nothing is written before the delete: a server that is out of memory would refuse it, and then the release.
 if mine and lingerMs then
   -- The expiry first: a script that has written may go on when the server is out of memory.
@@ -8,11 +9,10 @@ if mine and lingerMs then
   call('SET', key, '|' .. owner .. '|' .. lingerMs .. rest, 'PX', lingerMs)
   return 1
 end
-local front
 if mine then
-  call('DEL', key)
-  front = call('ZRANGE', key .. ':line', 0, 1)
-  if not front[1] then
+  alive = alive or call('ZRANGE', key .. ':beat', 0, 1, 'WITHSCORES')
+  if not alive[1] then
+    call('DEL', key)
     return 1
   end
 elseif value then
@@ -21,13 +21,18 @@ elseif call('EXISTS', key .. ':held') == 0 then
   return 0
 end
 
-include('state')
 include('hand-over')
 
 -- Whoever held it exclusively leaves nobody inside: a head that is alive gets it, whatever else there is.
-if front and handOver(front) then
-  return 1
+if mine then
+  if handOver(alive) then
+    return 1
+  end
+  call('DEL', key)
 end
+
+include('state')
+
 local someoneLeft = purge()
 if not mine and holds(owner) then
   mine = true
@@ -54,7 +59,7 @@ else
 end
 if someoneLeft then
   local free = not lingerMs and not inside().mode
-  if not free or not handOver(call('ZRANGE', line, 0, 1)) then
+  if not free or not handOver(call('ZRANGE', beat, 0, 1, 'WITHSCORES')) then
     wake()
   end
 end

@@ -12,20 +12,23 @@
 -- Answers the fence of the next owner; or that it did not get the lock, by what a release answers: 1 when released, 0
 -- when the owner has nothing (left) to release.
 local call = redis.call
-local key, owner, lingerMs = KEYS[1], ARGV[1], nil
+local key, owner, lingerMs, alive = KEYS[1], ARGV[1], nil, nil
 
 include('mine')
 
--- The next one may stand in the line, at its head, or nobody does.
-local place = ARGV[4] .. '|' .. ARGV[2]
-local front = mine and call('ZRANGE', key .. ':line', 0, 1)
-local head = front and front[1]
-if mine and (not head or head == place) and call('EXISTS', key .. ':gone:' .. ARGV[2]) == 0 then
+-- The next one may stand in the line, at its head, or nobody does. Whoever was abandoned has no place there.
+local place, head = ARGV[4] .. '|' .. ARGV[2], nil
+if mine then
+  alive = call('ZRANGE', key .. ':beat', 0, 1, 'WITHSCORES')
+  head = alive[3] and call('ZRANGE', key .. ':line', 0, 0)[1] or alive[1]
+end
+if head and head == place or mine and not head and call('EXISTS', key .. ':gone:' .. ARGV[2]) == 0 then
+  local time = call('TIME')
 
   include('fence')
 
   call('SET', key, ARGV[2] .. '|' .. ARGV[3] .. '|' .. fence .. '|' .. ARGV[4], 'PX', ARGV[5] or ARGV[3])
-  if front[2] then
+  if alive[3] then
     call('ZREM', key .. ':line', place)
     call('ZREM', key .. ':beat', place)
   elseif head then

@@ -7,7 +7,7 @@
 --
 -- Answers 1 when released, 0 when the owner has nothing (left) to release.
 local call = redis.call
-local key, owner, lingerMs = KEYS[1], ARGV[1], ARGV[2]
+local key, owner, lingerMs, alive = KEYS[1], ARGV[1], ARGV[2], nil
 
 include('mine')
 include('give-back')
