@@ -15,7 +15,7 @@ export class HandOff {
 
   constructor(
     private readonly claim: Claim,
-    private readonly release: () => Promise<Outcome>,
+    readonly sendAlone: () => Promise<Outcome>,
   ) {}
 
   get owner(): string {
@@ -35,7 +35,7 @@ export class HandOff {
 
   /** Sends the release now, unless it was sent already. */
   send(): Promise<Outcome> {
-    return (this.outcome ??= this.release());
+    return (this.outcome ??= this.sendAlone());
   }
 }
 
@@ -48,19 +48,20 @@ export class HandOffs {
   private pending: HandOff | undefined;
 
   /** Gives the lock back at the end of the turn, or in one step with the claim that follows. */
-  async release(claim: Claim, send: () => Promise<Outcome>): Promise<Outcome> {
+  release(claim: Claim, send: () => Promise<Outcome>): Promise<Outcome> {
     this.flush();
     const handOff = new HandOff(claim, send);
     this.pending = handOff;
-    await END_OF_TURN;
+    return END_OF_TURN.then(() => this.sendNow(handOff));
+  }
+
+  private sendNow(handOff: HandOff): Promise<Outcome> {
     if (this.pending === handOff) this.pending = undefined;
-    try {
-      return await handOff.send();
-    } catch (error) {
+    return handOff.send().catch((error: unknown) => {
       // of both together; a release alone needs less
       if (!handOff.passed || !isDenied(error)) throw error;
-      return send();
-    }
+      return handOff.sendAlone();
+    });
   }
 
   /** The release that this claim can be made one step with; any other is sent now, ahead of it. */

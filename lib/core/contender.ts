@@ -211,13 +211,14 @@ export class Contender implements LineMember, Link<Contender>, Call<Grant | Plac
       this.hinted = true;
       return;
     }
-    this.retryTimer?.clear();
     this.inFlight = true;
     this.hinted = false;
     this.freedHere = false;
     const grant = this.place?.takeOver && handedOver(this.place);
     if (grant) return this.onOutcome({ ok: true, value: grant });
+    const { retryTimer } = this;
     this.arena.calls.make(this, nowMs, this.timeoutMs(nowMs));
+    retryTimer?.clear();
   }
 
   private timeoutMs(nowMs: number): number {

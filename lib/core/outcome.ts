@@ -19,7 +19,7 @@ export type Outcome<T> = { readonly ok: true; readonly value: T } | Failure;
 const ANSWERS_IN_HAND_MS = 0;
 
 /** Who is told, once, what came of a call. */
-interface Caller<T> {
+export interface Caller<T> {
   onOutcome(outcome: Outcome<T>): void;
 }
 
@@ -70,9 +70,13 @@ export class Calls {
   make<T>(call: Call<T>, nowMs: number, timeoutMs = this.limitMs): void {
     if (timeoutMs !== this.limitMs) return makeAlone(this.clock, call, timeoutMs);
     // sent first: what is written down about it is done while the server works
-    const answer = answerOf(call);
-    const pending = new Pending(this.pending, call, nowMs + timeoutMs);
-    this.timer ??= this.clock.setTimer(this.expireDue, timeoutMs, true);
+    this.watch(answerOf(call), call, nowMs);
+  }
+
+  /** For an answer that was asked for already. */
+  watch<T>(answer: Promise<T>, caller: Caller<T>, nowMs: number): void {
+    const pending = new Pending(this.pending, caller, nowMs + this.limitMs);
+    this.timer ??= this.clock.setTimer(this.expireDue, this.limitMs, true);
     settle(answer, pending);
   }
 
@@ -126,7 +130,7 @@ function makeAlone<T>(clock: Clock, call: Call<T>, timeoutMs: number): void {
 }
 
 /** Backends may be anybody's: one that throws, or has its answer at once, answers like all others. */
-function answerOf<T>(call: Call<T>): Promise<T> {
+export function answerOf<T>(call: Pick<Call<T>, 'send'>): Promise<T> {
   try {
     return Promise.resolve(call.send());
   } catch (thrown) {

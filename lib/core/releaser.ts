@@ -5,7 +5,7 @@ import { LockUnavailableError } from './errors.js';
 import type { LockEvents } from './events.js';
 import { subjectOf, type Hold } from './hold.js';
 import type { Keeper } from './keeper.js';
-import type { Call, Calls, Failure, Outcome } from './outcome.js';
+import { answerOf, type Call, type Calls, type Failure, type Outcome } from './outcome.js';
 
 const FIRST_BACKOFF_MS = 20;
 
@@ -121,9 +121,11 @@ export class Releaser {
 
   private send(hold: Hold, done: (release: Release) => void): void {
     const startMs = this.clock.now();
-    this.calls.make(new GivingBack(hold, startMs, done, this.backend, this.onOutcome), startMs);
+    const giving = new GivingBack(hold, startMs, done, this.backend, this.onOutcome);
+    const answer = answerOf(giving);
     // the call is on its way: what the next one here sends now arrives behind it
     hold.end();
+    this.calls.watch(answer, giving, startMs);
   }
 
   private readonly onOutcome = (giving: GivingBack, outcome: Outcome<'released' | 'gone'>): void => {
