@@ -44,7 +44,10 @@ describe('a claim right behind a release of the same key, on one backend', () =>
     const order: string[] = [];
     const comesBack = released.then((outcome) => order.push(outcome));
     // so many turns later it is with the caller of the core
-    const goesOn = next.then(later).then(later).then(() => order.push('granted'));
+    const goesOn = next
+      .then(later)
+      .then(later)
+      .then(() => order.push('granted'));
     await Promise.all([comesBack, goesOn]);
     expect(order).toEqual(['granted', 'released']);
   });
