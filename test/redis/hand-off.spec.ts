@@ -90,6 +90,18 @@ describe('a claim right behind a release of the same key, on one backend', () =>
     expect(await taken.next).toMatchObject({ busy: { holder: second.claim.owner } });
   });
 
+  it('was released, though nobody is there any more to claim anew when somebody else was ahead', async () => {
+    const [here, elsewhere] = [await trial.connect(), await trial.connect()];
+    const first = await granted(here.backend, trial.claim());
+    await busy(elsewhere.backend, trial.claim({ queue: true }));
+    const { released, next } = handOn(here.backend, first, trial.claim({ queue: true }));
+    const refused = failureOf(next);
+    const stopped = here.backend.stop();
+    expect(await released).toBe('released');
+    expect(await refused).toMatchObject({ certainty: 'denied' });
+    await stopped;
+  });
+
   it('is refused when its owner has given up already, and the release holds', async () => {
     const { backend } = await trial.connect();
     const first = await granted(backend, trial.claim());

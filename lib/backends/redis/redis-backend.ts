@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers';
 import { BackendError } from '../backend-error.js';
 import {
   isGrant,
@@ -39,7 +40,10 @@ import { SILENCE_MS, Wishes } from './wishes.js';
 /** A claim that arrives after it was abandoned is refused for so long. */
 const ABANDONED_MS = '60000';
 
-/** Whoever held a lock for no longer gives it back by the shortest way; whoever did may have kept somebody waiting. */
+/**
+ * Whoever asked for the lock so short a time ago gives it back by the shortest way; whoever asked before may have kept
+ * somebody waiting.
+ */
 const SHORT_HOLD_MS = 1;
 
 /** Locks on one Redis server. Each verb is one script, so one atomic step. */
@@ -287,6 +291,7 @@ export class RedisBackend implements LockBackend {
     if (whole !== undefined) given.push(whole);
     const sentAtMs = connection.clock.now();
     let released!: (outcome: 'released' | 'gone') => void;
+    let isReleased = false;
     const answer = connection.run<Grant | Place>({
       verb: 'hand on',
       key,
@@ -294,6 +299,7 @@ export class RedisBackend implements LockBackend {
       keyCount: 2,
       keysAndArguments: given,
       read: (reply): Grant | Promise<Grant | Place> => {
+        isReleased = true;
         // whoever has it now goes on first, and then who gave it back
         setImmediate(released, releaseOutcome(reply));
         if (Number(reply) > 1) return this.granted(claim, reply, sentAtMs, place);
@@ -304,7 +310,10 @@ export class RedisBackend implements LockBackend {
     handOff.pass(
       new Promise((resolve, reject) => {
         released = resolve;
-        answer.catch(reject);
+        // what becomes of the claim afterwards is not the release's
+        answer.catch((error: unknown) => {
+          if (!isReleased) reject(error as Error);
+        });
       }),
     );
     return answer;

@@ -86,15 +86,17 @@ export class RedisConnection {
     // Nothing is queued for later, so nothing is carried out behind our back.
     if (client.status !== 'ready') return this.repair(step, new NotSent(client.status));
     const stream = 'stream' in client ? client.stream : undefined;
-    if (stream) this.gatherWrites(stream);
-    const answer = direct ? this.callDirectly(direct, step) : this.callByName(client, step);
-    if (stream && this.gathered === 1) process.nextTick(this.endGathering, stream);
-    return answer;
+    const isFirst = stream !== undefined && this.gatherWrites(stream);
+    try {
+      return direct ? this.callDirectly(direct, step) : this.callByName(client, step);
+    } finally {
+      if (isFirst) process.nextTick(this.endGathering, stream);
+    }
   }
 
   private callDirectly<T>(direct: RedisNode, step: Step<T>): Promise<T> {
     const call = new ScriptCall(step, this.repair);
-    if (step.othersFirst) sendBehindForerunner(direct, call);
+    if (step.othersFirst && direct.stream) sendBehindForerunner(direct, direct.stream, call);
     else direct.sendCommand(call as never);
     return call.promise;
   }
@@ -109,11 +111,14 @@ export class RedisConnection {
    * The client would hand each command to the system by itself, which costs more than all the rest of it. The
    * first one of a turn of the event loop goes at once; what follows in the same turn goes in groups, small
    * enough that the server works on one while the next is written.
+   *
+   * @returns whether it is the first one, behind which the end of the turn has to be waited for
    */
-  private gatherWrites(stream: Stream): void {
-    if (++this.gathered === 1) return;
+  private gatherWrites(stream: Stream): boolean {
+    if (++this.gathered === 1) return true;
     if (this.gathered % GROUP === 0) stream.uncork();
     if (this.gathered === 2 || this.gathered % GROUP === 0) stream.cork();
+    return false;
   }
 
   private readonly endGathering = (stream: Stream): void => {

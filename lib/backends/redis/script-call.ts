@@ -9,22 +9,28 @@ import type { Step } from './step.js';
 export class ScriptCall<T = unknown> {
   readonly name = 'evalsha';
   readonly promise: Promise<T>;
+  /** Functions of their own: those who trace a client put theirs around them, and call these without an object. */
+  resolve!: (reply: unknown) => void;
+  reject!: (error: unknown) => void;
   /** The client's own notes. */
   isTraced = false;
   inTransaction = false;
-  /** Its text went out together with that of another command. */
-  isWritten = false;
-  private settle!: (result: T | Promise<T>) => void;
-  private fail!: (error: unknown) => void;
 
   /** @param repair what is done about an error */
   constructor(
     private readonly step: Step<T>,
-    private readonly repair: (step: Step<T>, error: unknown) => Promise<T>,
+    repair: (step: Step<T>, error: unknown) => Promise<T>,
   ) {
     this.promise = new Promise((resolve, reject) => {
-      this.settle = resolve;
-      this.fail = reject;
+      this.resolve = (reply) => {
+        try {
+          resolve(step.read(textOf(reply)));
+        } catch (error) {
+          const cause = error as Error;
+          reject(cause);
+        }
+      };
+      this.reject = (error) => resolve(repair(step, error));
     });
   }
 
@@ -34,24 +40,7 @@ export class ScriptCall<T = unknown> {
     return [script.sha, String(keyCount), ...keysAndArguments];
   }
 
-  resolve(reply: unknown): void {
-    try {
-      this.settle(this.step.read(textOf(reply)));
-    } catch (error) {
-      this.fail(error);
-    }
-  }
-
-  reject(error: unknown): void {
-    this.settle(this.repair(this.step, error));
-  }
-
   toWritable(): string {
-    return this.isWritten ? '' : this.text;
-  }
-
-  /** As the protocol has it. */
-  get text(): string {
     const { script, keyCount, keysAndArguments } = this.step;
     let text = `*${keysAndArguments.length + 3}\r\n${script.head}${bulk(String(keyCount))}`;
     for (const given of keysAndArguments) text += bulk(given);

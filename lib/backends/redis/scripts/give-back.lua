@@ -1,6 +1,5 @@
 -- Gives a lock back: a piece, not a script. It expects `call`, `key`, `owner`, `lingerMs` (or nil), the `value` of the
--- key and whether it is `mine`, and `alive` (or nil): those in the line who were last to show life, two of them if there
--- are. It answers for the script: 1 when released, 0 when there was nothing to release.
+-- key and whether it is `mine`, and `alive` (or nil): of those in the line the two whose signs of life are the oldest. It answers for the script: 1 when released, 0 when there was nothing to release.
 -- Nothing is written before the delete: a server that is out of memory would refuse it, and then the release.
 if mine and lingerMs then
   -- The expiry first: a script that has written may go on when the server is out of memory.

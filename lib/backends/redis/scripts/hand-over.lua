@@ -5,8 +5,8 @@
 -- be dead: it renews it when it has heard, and the next ones are held up no longer than by a dead head. The message says
 -- until when, which is how the waiter knows which of its signs of life that was counted from.
 --
--- `alive` is the places that were last to show life, two of them if there are, each with its end: one that is alone is
--- the head. Answers true when the lock was handed over; then somebody heard it. Nothing is written before a delete: a
+-- `alive` is the places whose sign of life is the oldest, two of them if there are, each with its end: one that is alone
+-- is the head. Answers true when the lock was handed over; then somebody heard it. Nothing is written before a delete: a
 -- server that is out of memory would refuse it.
 local function handOver(alive)
   local line, beat = key .. ':line', key .. ':beat'

@@ -16,7 +16,7 @@ local key, owner, lingerMs, alive = KEYS[1], ARGV[1], nil, nil
 
 include('mine')
 
--- The next one may stand in the line, at its head, or nobody does. Whoever was abandoned has no place there.
+-- The next one may stand in the line, at its head, or nobody does. Whoever was abandoned here has no place there.
 local place, head = ARGV[4] .. '|' .. ARGV[2], nil
 if mine then
   alive = call('ZRANGE', key .. ':beat', 0, 1, 'WITHSCORES')
