@@ -3,7 +3,7 @@ import type { BackendContext, LockMode, NodeHealth } from '../lock-backend.js';
 import { BackendError } from '../backend-error.js';
 import { ClusterEar } from './cluster-ear.js';
 import { holdersName, lockName } from './key-names.js';
-import { membersIn } from './cluster-members.js';
+import { membersIn, type ClusterMember } from './cluster-members.js';
 import { HEALTH_LIMIT_MS, healthByVisit, healthOf, isDown, VISIT } from './node-health.js';
 import { OutageReporter } from './outage-reporter.js';
 import { addressOf, keyPrefixOf, knownOptions, type RedisCluster, type RedisNode } from './redis-client.js';
@@ -116,21 +116,27 @@ export class ClusterServers implements RedisServers {
 
   async health(limitMs = HEALTH_LIMIT_MS): Promise<readonly NodeHealth[]> {
     const current = this.members();
-    // a client that lost all of them forgets them, and those of before can be asked why
-    const { nodes, replicas } = current.nodes.length > 0 ? current : this.latest;
     const untilMs = this.context.clock.now() + limitMs;
     const [connected, others] = await Promise.all([
-      Promise.all(
-        nodes.map(async (node) =>
-          asMember(
-            await this.healthOf(node, addressOf(node), limitMs),
-            replicas.has(node) ? 'replica' : 'primary',
-          ),
-        ),
-      ),
-      this.healthOfOthers(nodes, untilMs),
+      this.healthOfAll(current.nodes, current, limitMs),
+      this.healthOfOthers(current.nodes, untilMs),
     ]);
     return [...connected, ...others];
+  }
+
+  private healthOfAll(
+    nodes: readonly RedisNode[],
+    { replicas }: Members,
+    limitMs: number,
+  ): Promise<readonly NodeHealth[]> {
+    return Promise.all(
+      nodes.map(async (node) =>
+        asMember(
+          await this.healthOf(node, addressOf(node), limitMs),
+          replicas.has(node) ? 'replica' : 'primary',
+        ),
+      ),
+    );
   }
 
   private members(): Members {
@@ -155,16 +161,15 @@ export class ClusterServers implements RedisServers {
   /** Those that the cluster knows and the client has no connection for: they failed, or are on their way. */
   private async healthOfOthers(nodes: readonly RedisNode[], untilMs: number): Promise<readonly NodeHealth[]> {
     const { clock } = this.context;
-    const ready = nodes.filter(({ status }) => status === 'ready');
-    const [any] = ready;
-    // where addresses are translated, nobody here can tell which of them are the same
-    if (!any || knownOptions(this.client).natMap) return [];
     const known = new Set(nodes.map(addressOf));
-    // the first who answers will do: another one may be silent until the end
-    const answers = ready.map((node) => within(clock, untilMs - clock.now(), node.call('CLUSTER', 'NODES')));
-    const members = await Promise.any(answers)
-      .then(membersIn)
-      .catch(() => []);
+    const ready = nodes.filter(({ status }) => status === 'ready');
+    const members = await this.membersToldBy(ready, untilMs);
+    const [any] = ready;
+    if (!any || !members) {
+      // a client that loses its nodes forgets them, one after another; those of before can be asked why
+      const forgotten = this.latest.nodes.filter((node) => !known.has(addressOf(node)));
+      return this.healthOfAll(forgotten, this.latest, Math.max(1, untilMs - clock.now()));
+    }
     const others = members.filter(({ host, port }) => !known.has(`${host}:${port}`));
     return Promise.all(
       others.map(async ({ host, port, role, failed }) => {
@@ -175,6 +180,19 @@ export class ClusterServers implements RedisServers {
         return asMember(await this.healthOf(any, address, leftMs, { host, port }), role);
       }),
     );
+  }
+
+  /** Undefined when nobody tells; or when addresses are translated, and nobody here knows which are the same. */
+  private membersToldBy(
+    nodes: readonly RedisNode[],
+    untilMs: number,
+  ): Promise<ClusterMember[] | undefined> | undefined {
+    const { clock } = this.context;
+    if (knownOptions(this.client).natMap) return undefined;
+    // the first who answers will do: another one may be silent until the end
+    return Promise.any(
+      nodes.map((node) => within(clock, untilMs - clock.now(), node.call('CLUSTER', 'NODES'))),
+    ).then(membersIn, () => undefined);
   }
 
   /** A prefix with braces of its own may tear the keys of a lock apart. */
