@@ -312,7 +312,7 @@ export class RedisBackend implements LockBackend {
         released = resolve;
         // what becomes of the claim afterwards is not the release's
         answer.catch((error: unknown) => {
-          if (!isReleased) reject(error as Error);
+          if (!isReleased) reject(error);
         });
       }),
     );
