@@ -311,7 +311,7 @@ export class RedisBackend implements LockBackend {
       new Promise((resolve, reject) => {
         released = resolve;
         // what becomes of the claim afterwards is not the release's
-        answer.catch((error: unknown) => {
+        answer.catch((error: Error) => {
           if (!isReleased) reject(error);
         });
       }),
