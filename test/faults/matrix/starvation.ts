@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { nowMs } from './monotonic.js';
 
 const BEAT_MS = 20;
+/** What comes back from such a pause is slow for a while: this part of the pause. */
+const AFTERMATH = 0.1;
 /** Longer than any wait that is judged. */
 const KEPT_MS = 60_000;
 
@@ -28,7 +30,7 @@ export class Starvation implements Disposable {
 
   /**
    * The sum over these processes and our own, which carries the bytes between them; and of the servers that which
-   * waited longest, because one of them has to answer.
+   * waited longest, because one of them has to answer. With a tenth more, for what follows.
    */
   stolenMs(pids: readonly number[], servers: readonly number[], fromMs: number, toMs: number): number {
     if (toMs > (this.samples.at(-1)?.atMs ?? 0)) this.sample();
@@ -38,7 +40,8 @@ export class Starvation implements Disposable {
     const waited = (pid: number): number =>
       Math.max(0, (after.waitedMs.get(pid) ?? 0) - (before.waitedMs.get(pid) ?? Infinity));
     const own = Math.max(waited(process.pid), this.ownDelayMs(fromMs, toMs));
-    return pids.reduce((sum, pid) => sum + waited(pid), own + Math.max(0, ...servers.map(waited)));
+    const sum = pids.reduce((ms, pid) => ms + waited(pid), own + Math.max(0, ...servers.map(waited)));
+    return sum * (1 + AFTERMATH);
   }
 
   [Symbol.dispose](): void {
