@@ -81,7 +81,8 @@ export class Acquirer implements LeaseHost {
   }
 
   get gauges(): { readonly held: number; readonly waiting: number; readonly owed: number } {
-    return { held: this.keeper.size, waiting: this.lines.waiting, owed: this.debts.size };
+    const { keeper, lines, debts, releaser } = this;
+    return { held: keeper.size, waiting: lines.waiting, owed: debts.size + releaser.insisting };
   }
 
   /** What the gauges count, by mode and pattern. */
@@ -228,8 +229,12 @@ export class Acquirer implements LeaseHost {
     const waitMs = terms.waitMs === 0 ? 0 : startMs + terms.waitMs - nowMs || -1;
     const claim = claimOf(key, this.owners.next(terms.identity), terms, waitMs > 0);
     new Contender(this.arena, line, name, terms.pattern, claim, nowMs, waitMs, terms.signal, (verdict) => {
-      if (verdict.kind === 'granted') done(this.hold(name, line, verdict, terms, startMs));
-      else done({ name, waitedMs: this.settings.clock.now() - startMs, verdict });
+      if (verdict.kind === 'granted') {
+        const hold = this.hold(name, line, verdict, terms, startMs);
+        // an earlier claim that arrives yet sets the server's lease back to its own ttl
+        if (verdict.uncertain) hold.stragglerTtlMs = claim.ttlMs;
+        done(hold);
+      } else done({ name, waitedMs: this.settings.clock.now() - startMs, verdict });
     }).start();
   }
 

@@ -34,8 +34,8 @@ export class Hold implements Link<Hold> {
   /** The longest ttl that was ever asked for, heard or not: so long the server may keep what we leave behind. */
   longestTtlMs: number;
   /**
-   * The shortest ttl of those renewals that were not answered in time. One of them may still be on its way, and would
-   * set the server's lease to its ttl whenever it arrives: no longer one is to be relied on.
+   * The shortest ttl of those claims and renewals that were not answered in time. One of them may still be on its way,
+   * and would set the server's lease to its ttl whenever it arrives: no longer one is to be relied on.
    */
   stragglerTtlMs = Infinity;
   /** How long the first lease is, when it is shorter than those to come; until the first renewal. */

@@ -36,6 +36,8 @@ class GivingBack implements Call<'released' | 'gone'> {
 export class Releaser {
   /** Releases that were called and have not come to anything yet. */
   private pending = 0;
+  /** Those of them that the server did not confirm at once; nobody may wait for them any more. */
+  insisting = 0;
   private onSettled: (() => void) | undefined;
 
   constructor(
@@ -130,7 +132,7 @@ export class Releaser {
 
   private readonly onOutcome = (giving: GivingBack, outcome: Outcome<'released' | 'gone'>): void => {
     if (outcome.ok) this.settle(giving, outcome.value === 'released');
-    else void this.insist(giving, outcome).then((release) => this.settle(giving, release));
+    else void this.insist(giving, outcome);
   };
 
   private settle({ hold, done }: GivingBack, release: Release): void {
@@ -144,8 +146,15 @@ export class Releaser {
     done(release);
   }
 
+  private async insist(giving: GivingBack, firstFailure: Failure): Promise<void> {
+    this.insisting++;
+    const release = await this.tryAgain(giving, firstFailure);
+    this.insisting--;
+    this.settle(giving, release);
+  }
+
   /** The first try was not confirmed: more of them, until the usual time for a call is over. */
-  private async insist({ hold, startMs }: GivingBack, firstFailure: Failure): Promise<Release> {
+  private async tryAgain({ hold, startMs }: GivingBack, firstFailure: Failure): Promise<Release> {
     const giveUpAtMs = startMs + this.callTimeoutMs;
     let failure = firstFailure;
     let sentAtMs = startMs;
