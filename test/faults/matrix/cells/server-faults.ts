@@ -44,6 +44,7 @@ export const serverFrozen: Play = {
 async function refusedInTime(stage: Stage, actor: Actor, why: RegExp, name: string): Promise<void> {
   await Promise.all(
     REFUSED.map(async (waitMs) => {
+      const fromMs = nowMs();
       const attempt = actor.acquire(stage.key(`${name}${waitMs}`), { ttlMs: 20 * stage.ttlMs, waitMs });
       const granted = await within(10_000, attempt.granted);
       if (granted) return stage.blame('I8', `${attempt.id} was granted, though the server was ${name}`);
@@ -51,8 +52,11 @@ async function refusedInTime(stage: Stage, actor: Actor, why: RegExp, name: stri
         return stage.blame('I8', `${attempt.id} did not come back for 10 s, with the server ${name}`);
       if (!stage.isOurs) return;
       const said = stage.whyNot(attempt);
-      if (!said.startsWith('LockUnavailableError') || !why.test(said))
-        stage.blame('I8', `${attempt.id}, with the server ${name}: ${said}`);
+      if (said.startsWith('LockUnavailableError') && why.test(said)) return;
+      const text = `${attempt.id}, with the server ${name}: ${said}`;
+      // a server that could not run did not answer in time, whatever it has to say
+      if (/not answer within/.test(said)) stage.blameUnlessStarved('I8', text, [actor], fromMs);
+      else stage.blame('I8', text);
     }),
   );
 }
