@@ -62,7 +62,10 @@ export class Locks {
     this.life = this.lifeOf(backend);
   }
 
-  /** How many locks this process holds, how many of its callers wait, how many clean-ups are owed. */
+  /**
+   * How many locks this process holds, how many of its callers wait, how many clean-ups are owed: releases that the server
+   * did not confirm at once among them.
+   */
   get gauges(): { readonly held: number; readonly waiting: number; readonly owed: number } {
     return this.acquirer.gauges;
   }

@@ -554,6 +554,29 @@ describe('a lease', () => {
     await rig.clock.advance(2_000);
     expect(released.settled).toBe(true);
   });
+
+  it('[26] relies on an extended lease for no longer than its first claim, still on its way, would leave of it', async () => {
+    const rig = setUp({ plan: { method: 'claim', call: 1, fault: 'hang' } });
+    const waiting = rig.watch(rig.locks.acquire('k', { ttl: '1s' }));
+    await rig.clock.advance(1_100);
+    const lease = waiting.value!;
+    await rig.within(10, lease.extend('1m'));
+    expect(lease.expiresInMs).toBeLessThanOrEqual(1_000);
+    await rig.clock.advance(30_000);
+    expect(lease.held).toBe(true);
+    await lease.release();
+  });
+
+  it('an unconfirmed release is owed while it is repeated', async () => {
+    const rig = setUp({ plan: { method: 'release', call: 1, fault: 'before' } });
+    const lease = await rig.locks.acquire('k');
+    const released = rig.watch(lease.release());
+    await rig.clock.advance(10);
+    expect(rig.locks.gauges).toEqual({ held: 0, waiting: 0, owed: 1 });
+    await rig.clock.advance(20);
+    expect(released.value).toBe(true);
+    expect(rig.locks.gauges).toEqual({ held: 0, waiting: 0, owed: 0 });
+  });
 });
 
 describe('minHold', () => {

@@ -6,7 +6,7 @@ import type { RedisNode } from './redis-client.js';
  * to us first without it. Whoever is handed a lock would have to wait for that, and for what the answer sets off in this
  * process when both share a core (ADR 17).
  */
-export class Forerunner {
+class Forerunner {
   /** It needs no permission but those of the scripts, and asks for no key. */
   readonly name = 'time';
   readonly args: string[] = [];
